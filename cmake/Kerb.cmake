@@ -50,6 +50,10 @@ endfunction()
 # A room: an object library of all C files in this folder.
 function(kerb_room name)
   kerb_room_sources(sources)
+  if(NOT sources) # a room that is not furnished yet
+    set(sources ${CMAKE_CURRENT_BINARY_DIR}/empty.c)
+    file(WRITE ${sources} "typedef int kerb_empty;\n")
+  endif()
   add_library(${name} OBJECT ${sources})
   target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/engine)
   target_link_libraries(${name} PUBLIC Threads::Threads m)
