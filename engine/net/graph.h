@@ -31,7 +31,7 @@
     X(MAX_POOL, "MaxPool")             /* x -> y, [indices i64 as ONNX flat indices]; attrs.pool */                            \
     X(AVERAGE_POOL, "AveragePool")     /* x -> y; attrs.pool */                                                                \
     X(MAX_UNPOOL, "MaxUnpool")         /* x, indices, [output shape] -> y; attrs.pool */                                       \
-    X(REDUCE, "Reduce")                /* x, [axes] -> y; attrs.reduce. Global pools import as this (axes 2.., keepdims) */    \
+    X(REDUCE, "Reduce")                /* x, [axes] -> y; attrs.reduce. Global pools import as this (spatial, keepdims) */       \
     X(ARG, "ArgMax")                   /* x -> y i64; attrs.arg */                                                             \
     X(SOFTMAX, "Softmax")              /* x -> y; attrs.softmax */                                                             \
     X(RESIZE, "Resize")                /* x, [roi], [scales], [sizes] -> y; attrs.resize. Upsample imports as this */          \
@@ -168,7 +168,11 @@ typedef union KerbAttrs {
     struct { float alpha, beta, bias; int64_t size; } lrn;
     struct { KerbUnary kind; float alpha, beta; } unary;
     struct { KerbBinary kind; bool fmod; KerbActivation act; } binary;
-    struct { KerbReduction kind; bool keepdims, noop_with_empty_axes; } reduce;
+    struct {
+        KerbReduction kind;
+        bool keepdims, noop_with_empty_axes;
+        bool spatial; /* over all axes from 2 on, whatever the rank (global pools); there is no axes input then */
+    } reduce;
     struct { int64_t axis; bool keepdims, select_last, is_min; } arg;
     struct { int64_t axis; bool log; bool flatten; /* opset < 13: all axes from `axis` on, together */ } softmax;
     struct { int n; int64_t perm[KERB_MAX_RANK]; } transpose; /* n 0: reversed */
@@ -193,7 +197,8 @@ typedef struct KerbValue {
     int64_t dims[KERB_MAX_RANK];            /* KERB_DIM_UNKNOWN where not known yet */
     const char *symbols[KERB_MAX_RANK];     /* "height" for a symbolic dim of a graph input; else NULL */
     const void *data;                       /* constant: dense row-major, borrowed from the model's mapping or the graph's arena; may be
-                                             * unaligned (read through kerb_graph_tensor, which is safe, or memcpy); NULL: computed */
+                                             * unaligned (read through kerb_tensor_get, which is safe, or memcpy); NULL: computed */
+    bool borrowed;                          /* data lies outside the graph's arena, in memory that outlives every graph made from it */
     uint32_t producer;                      /* node, or KERB_NO_NODE for inputs and constants */
 } KerbValue;
 
@@ -230,7 +235,10 @@ typedef struct KerbHead {
     double scale_y, scale_x; /* as KerbResizeAttrs.scale */
 } KerbHead;
 
+typedef struct KerbNames KerbNames; /* names taken, for kerb_graph_name() and kerb_graph_find(); graph.c's own */
+
 typedef struct KerbGraph {
+    KerbNames *names;
     KerbArena *arena; /* everything below; freed with the graph */
     KerbValue *values; int n_values, cap_values;
     KerbNode *nodes; int n_nodes, cap_nodes; /* in topological order after import */
@@ -252,7 +260,9 @@ uint32_t kerb_graph_add_value(KerbGraph *graph, const char *name, KerbDtype dtyp
 uint32_t kerb_graph_add_constant(KerbGraph *graph, const char *name, KerbDtype dtype, int rank, const int64_t dims[], const void *data, bool copy);
 /* Appends; inputs and outputs are copied; outputs' producer is set. */
 uint32_t kerb_graph_add_node(KerbGraph *graph, KerbOp op, const char *name, int n_inputs, const uint32_t inputs[], int n_outputs, const uint32_t outputs[]);
-/* A fresh name that no value or node has: "Conv_7.bias". */
+/* The value of that name (the first that was added with it), or KERB_NO_VALUE. */
+uint32_t kerb_graph_find(const KerbGraph *graph, const char *name);
+/* A fresh name that no value or node has: "Conv_7.bias". NULL: out of memory. */
 const char *kerb_graph_name(KerbGraph *graph, const char *base, const char *suffix);
 
 static inline KerbValue *kerb_graph_value(const KerbGraph *g, uint32_t id) { return id == KERB_NO_VALUE ? NULL : &g->values[id]; }
