@@ -245,9 +245,17 @@ static void kerb_in_clear(const KerbInJob *job, int y, int x0, int x1)
     if (x1 <= x0) return;
     size_t bytes = job->in->element_bytes, n = (size_t)(x1 - x0);
     uint8_t *dst = kerb_in_pixel(job, x0, y);
-    for (int64_t c = 0; c < (l->padded ? l->x_stride : l->channels); c++) {
-        uint8_t *plane = dst + (size_t)c * (size_t)(l->padded ? 1 : l->channel_stride) * bytes;
-        for (size_t i = 0; i < n; i++) memset(plane + i * (size_t)l->x_stride * bytes, 0, bytes);
+    if (l->channel_stride == 1 && (l->padded || l->x_stride == l->channels)) {
+        memset(dst, 0, n * (size_t)l->x_stride * bytes);
+        return;
+    }
+    for (int c = 0; c < l->channels; c++) {
+        uint8_t *plane = dst + (size_t)(c * l->channel_stride) * bytes;
+        size_t step = (size_t)l->x_stride * bytes;
+        if (l->x_stride == 1)
+            memset(plane, 0, n * bytes);
+        else
+            for (size_t i = 0; i < n; i++) memset(plane + i * step, 0, bytes);
     }
 }
 

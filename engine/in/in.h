@@ -12,8 +12,8 @@
  * Against "convert the frame to RGB, then resize": the matrix is linear, so interpolating before or after it is the same. What differs:
  * (1) that way clamps and rounds each of the frame's pixels to 8 bits before mixing, this way clamps once after it and never rounds;
  * (2) chroma is filtered once, by a kernel of its own size, not twice (up to the frame's grid, then down): this keeps a little more
- * of it where it has sharp edges. On natural pictures the mean difference is below one step of 255; tests/in/test_convert_first.c
- * states and measures the bounds. */
+ * of it where it has sharp edges. On natural pictures the mean difference is about 0.4 of 255, 99 % are below 7, and the largest, at the
+ * edges of saturated objects, below 20; tests/in/test_convert_first.c measures it against these bounds. */
 #ifndef KERB_IN_H
 #define KERB_IN_H
 

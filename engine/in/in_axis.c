@@ -39,7 +39,6 @@ static void kerb_in_box_group(KerbInBoxGroup *g, KerbInAxisMap map, int first_ou
         KerbInBox box = kerb_in_box(map, first_output + kerb_in_lane_output(tile, group, lane));
         g->start[lane] = box.start - tile->sample;
         g->n[lane] = box.n;
-        g->n_min = lane ? kerb_in_min(g->n_min, box.n) : box.n;
         g->n_max = kerb_in_max(g->n_max, box.n);
         g->middle = box.middle;
         g->less_first[lane] = box.middle - box.first;

@@ -32,7 +32,7 @@ typedef struct KerbInLinearGroup {
 
 typedef struct KerbInBoxGroup {
     int32_t start[KERB_IN_GROUP], n[KERB_IN_GROUP];
-    int32_t n_min, n_max;
+    int32_t n_max;
     float middle;
     /* value = middle * sum of all n - less_first * first - less_last * last: the sum is exact in integers */
     float less_first[KERB_IN_GROUP], less_last[KERB_IN_GROUP];

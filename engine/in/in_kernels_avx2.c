@@ -76,33 +76,65 @@ static void kerb_in_linear_avx2(float *dst, const uint8_t *src, const KerbInLine
     }
 }
 
-/* Bytes at src + start + 4 * chunk, four a lane; those from n on become 0. */
-static __m256i kerb_in_box_sum8(const uint8_t *src, __m256i start, __m256i n, int n_min, int n_max)
+/* No gathers: with the microcode that mends "Downfall" they are slower than the loads that they replace. */
+
+/* Footprints of at most 8 samples: one 64-bit lane an output. Sum, first and last sample of 4 outputs, in 64-bit lanes. */
+typedef struct KerbInBox4 {
+    __m256i sum, first, last;
+} KerbInBox4;
+
+static KerbInBox4 kerb_in_box4(const uint8_t *src, const int32_t *start, const int32_t *n)
 {
-    const __m256i ones = _mm256_set1_epi8(1), words = _mm256_set1_epi16(1), four = _mm256_set1_epi32(4);
+    __m128i low = _mm_loadl_epi64((const __m128i *)(src + start[0])), high = _mm_loadl_epi64((const __m128i *)(src + start[2]));
+    low = _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(low), (const __m64 *)(const void *)(src + start[1])));
+    high = _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(high), (const __m64 *)(const void *)(src + start[3])));
+    __m256i bytes = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+    __m256i bits = _mm256_slli_epi64(_mm256_cvtepi32_epi64(_mm_loadu_si128((const __m128i *)n)), 3);
+    /* Bytes from n on become 0. */
+    bytes = _mm256_and_si256(bytes, _mm256_srlv_epi64(_mm256_set1_epi64x(-1), _mm256_sub_epi64(_mm256_set1_epi64x(64), bits)));
+    return (KerbInBox4){ .sum = _mm256_sad_epu8(bytes, _mm256_setzero_si256()),
+                         .first = _mm256_and_si256(bytes, _mm256_set1_epi64x(0xff)),
+                         .last = _mm256_srlv_epi64(bytes, _mm256_sub_epi64(bits, _mm256_set1_epi64x(8))) };
+}
+
+/* The low halves of 2 x 4 64-bit lanes, in order, as floats. */
+static __m256 kerb_in_lanes8(__m256i a, __m256i b)
+{
+    __m256 both = _mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0x88); /* a0 a1 b0 b1 a2 a3 b2 b3 */
+    return _mm256_cvtepi32_ps(_mm256_permute4x64_epi64(_mm256_castps_si256(both), 0xd8));
+}
+
+/* Any footprint. */
+static int kerb_in_sum_bytes(const uint8_t *s, int n)
+{
     __m256i sum = _mm256_setzero_si256();
-    for (int k = 0; k < n_max; k += 4) {
-        __m256i bytes = _mm256_i32gather_epi32((const int *)(const void *)(src + k), start, 1), use = ones;
-        if (k + 4 > n_min) { /* a shift by 32 or more, also by a "negative" count, gives 0 */
-            __m256i left = _mm256_min_epi32(_mm256_sub_epi32(n, _mm256_set1_epi32(k)), four);
-            use = _mm256_srlv_epi32(ones, _mm256_slli_epi32(_mm256_sub_epi32(four, left), 3));
-        }
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(bytes, use), words));
-    }
-    return sum;
+    int i = 0;
+    for (; i + 32 <= n; i += 32) sum = _mm256_add_epi64(sum, _mm256_sad_epu8(_mm256_loadu_si256((const __m256i *)(s + i)), _mm256_setzero_si256()));
+    __m128i half = _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    for (; i + 8 <= n; i += 8) half = _mm_add_epi64(half, _mm_sad_epu8(_mm_loadl_epi64((const __m128i *)(s + i)), _mm_setzero_si128()));
+    int total = _mm_cvtsi128_si32(half) + _mm_extract_epi32(half, 2);
+    for (; i < n; i++) total += s[i];
+    return total;
 }
 
 static void kerb_in_box_avx2(float *dst, const uint8_t *src, const KerbInBoxGroup *groups, int n_groups)
 {
-    const __m256i low = _mm256_set1_epi32(0xff);
     for (int g = 0; g < n_groups; g++) {
         const KerbInBoxGroup *t = &groups[g];
         for (int half = 0; half < KERB_IN_GROUP; half += 8, dst += 8) {
-            __m256i start = _mm256_loadu_si256((const __m256i *)(t->start + half)), n = _mm256_loadu_si256((const __m256i *)(t->n + half));
-            __m256 sum = _mm256_cvtepi32_ps(kerb_in_box_sum8(src, start, n, t->n_min, t->n_max));
-            __m256i last_at = _mm256_add_epi32(start, _mm256_sub_epi32(n, _mm256_set1_epi32(1)));
-            __m256 first = _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_i32gather_epi32((const int *)(const void *)src, start, 1), low));
-            __m256 last = _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_i32gather_epi32((const int *)(const void *)src, last_at, 1), low));
+            __m256 sum, first, last;
+            if (t->n_max <= 8) {
+                KerbInBox4 a = kerb_in_box4(src, t->start + half, t->n + half), b = kerb_in_box4(src, t->start + half + 4, t->n + half + 4);
+                sum = kerb_in_lanes8(a.sum, b.sum), first = kerb_in_lanes8(a.first, b.first), last = kerb_in_lanes8(a.last, b.last);
+            } else {
+                _Alignas(32) float sums[8], firsts[8], lasts[8];
+                for (int x = 0; x < 8; x++) {
+                    const uint8_t *s = src + t->start[half + x];
+                    int n = t->n[half + x];
+                    sums[x] = (float)kerb_in_sum_bytes(s, n), firsts[x] = s[0], lasts[x] = s[n - 1];
+                }
+                sum = _mm256_load_ps(sums), first = _mm256_load_ps(firsts), last = _mm256_load_ps(lasts);
+            }
             __m256 value = _mm256_mul_ps(_mm256_set1_ps(t->middle), sum);
             value = _mm256_sub_ps(value, _mm256_mul_ps(_mm256_loadu_ps(t->less_first + half), first));
             value = _mm256_sub_ps(value, _mm256_mul_ps(_mm256_loadu_ps(t->less_last + half), last));

@@ -83,8 +83,8 @@ static void small_sizes(void **state)
 /* Widths around the vector's and the tile's, also wider than one tile. */
 static void widths(void **state)
 {
-    static const int widths[] = { 15, 16, 17, 31, 33, 255, 511, 512, 513, 640, 1023, 1025, 1601 };
-    for (size_t f = 0; f < N_SOME_FORMATS; f++)
+    static const int widths[] = { 15, 16, 17, 33, 511, 512, 513, 1025 };
+    for (size_t f = 0; f < N_SOME_FORMATS; f += 2)
         for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++)
             for (int k = 0; k < 3; k++) {
                 static const double scale[] = { 1.5, 3, 0.5 };
