@@ -4,6 +4,8 @@
 
 #include "base/memory.h"
 
+#include <string.h>
+
 static int kerb_in_min(int a, int b) { return a < b ? a : b; }
 static int kerb_in_max(int a, int b) { return a > b ? a : b; }
 
@@ -33,6 +35,22 @@ static void kerb_in_linear_group(KerbInLinearGroup *g, KerbInAxisMap map, int fi
     }
 }
 
+/* Fills base and samples from start and n; quads stays false where an output has more than 4 samples or 4 outputs span more than 16. */
+static void kerb_in_box_quads(KerbInBoxGroup *g)
+{
+    if (g->n_max > 4) return;
+    memset(g->samples, 0x80, sizeof g->samples);
+    for (int lane = 0; lane < KERB_IN_GROUP; lane++) {
+        int quad = lane / 4, n = g->n[lane];
+        uint8_t *samples = &g->samples[quad][4 * (lane % 4)];
+        if (lane % 4 == 0) g->base[quad] = g->start[lane];
+        int at = g->start[lane] - g->base[quad];
+        if (at + n > 16) return;
+        for (int i = 0; i < n; i++) samples[n > 1 && i == n - 1 ? 3 : i] = (uint8_t)(at + i);
+    }
+    g->quads = true;
+}
+
 static void kerb_in_box_group(KerbInBoxGroup *g, KerbInAxisMap map, int first_output, const KerbInTile *tile, int group)
 {
     for (int lane = 0; lane < KERB_IN_GROUP; lane++) {
@@ -44,6 +62,7 @@ static void kerb_in_box_group(KerbInBoxGroup *g, KerbInAxisMap map, int first_ou
         g->less_first[lane] = box.middle - box.first;
         g->less_last[lane] = box.n > 1 ? box.middle - box.last : 0;
     }
+    kerb_in_box_quads(g);
 }
 
 /* Samples that outputs [tile->x, tile->x + tile->n) read. */

@@ -117,27 +117,53 @@ static int kerb_in_sum_bytes(const uint8_t *s, int n)
     return total;
 }
 
+/* Sum, first and last sample of 8 outputs. */
+typedef struct KerbInBox8 {
+    __m256 sum, first, last;
+} KerbInBox8;
+
+static KerbInBox8 kerb_in_box8_quads(const uint8_t *src, const KerbInBoxGroup *t, int half)
+{
+    __m128i low = _mm_loadu_si128((const __m128i *)(src + t->base[2 * half])), high = _mm_loadu_si128((const __m128i *)(src + t->base[2 * half + 1]));
+    __m256i window = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+    __m256i bytes = _mm256_shuffle_epi8(window, _mm256_loadu_si256((const __m256i *)t->samples[2 * half]));
+    __m256i sum = _mm256_madd_epi16(_mm256_maddubs_epi16(bytes, _mm256_set1_epi8(1)), _mm256_set1_epi16(1));
+    return (KerbInBox8){ _mm256_cvtepi32_ps(sum), _mm256_cvtepi32_ps(_mm256_and_si256(bytes, _mm256_set1_epi32(0xff))),
+                         _mm256_cvtepi32_ps(_mm256_srli_epi32(bytes, 24)) };
+}
+
+static KerbInBox8 kerb_in_box8_short(const uint8_t *src, const int32_t *start, const int32_t *n)
+{
+    KerbInBox4 a = kerb_in_box4(src, start, n), b = kerb_in_box4(src, start + 4, n + 4);
+    return (KerbInBox8){ kerb_in_lanes8(a.sum, b.sum), kerb_in_lanes8(a.first, b.first), kerb_in_lanes8(a.last, b.last) };
+}
+
+static KerbInBox8 kerb_in_box8_long(const uint8_t *src, const int32_t *start, const int32_t *n)
+{
+    _Alignas(32) float sum[8], first[8], last[8];
+    for (int x = 0; x < 8; x++) {
+        const uint8_t *s = src + start[x];
+        sum[x] = (float)kerb_in_sum_bytes(s, n[x]), first[x] = s[0], last[x] = s[n[x] - 1];
+    }
+    return (KerbInBox8){ _mm256_load_ps(sum), _mm256_load_ps(first), _mm256_load_ps(last) };
+}
+
 static void kerb_in_box_avx2(float *dst, const uint8_t *src, const KerbInBoxGroup *groups, int n_groups)
 {
     for (int g = 0; g < n_groups; g++) {
         const KerbInBoxGroup *t = &groups[g];
-        for (int half = 0; half < KERB_IN_GROUP; half += 8, dst += 8) {
-            __m256 sum, first, last;
-            if (t->n_max <= 8) {
-                KerbInBox4 a = kerb_in_box4(src, t->start + half, t->n + half), b = kerb_in_box4(src, t->start + half + 4, t->n + half + 4);
-                sum = kerb_in_lanes8(a.sum, b.sum), first = kerb_in_lanes8(a.first, b.first), last = kerb_in_lanes8(a.last, b.last);
-            } else {
-                _Alignas(32) float sums[8], firsts[8], lasts[8];
-                for (int x = 0; x < 8; x++) {
-                    const uint8_t *s = src + t->start[half + x];
-                    int n = t->n[half + x];
-                    sums[x] = (float)kerb_in_sum_bytes(s, n), firsts[x] = s[0], lasts[x] = s[n - 1];
-                }
-                sum = _mm256_load_ps(sums), first = _mm256_load_ps(firsts), last = _mm256_load_ps(lasts);
-            }
-            __m256 value = _mm256_mul_ps(_mm256_set1_ps(t->middle), sum);
-            value = _mm256_sub_ps(value, _mm256_mul_ps(_mm256_loadu_ps(t->less_first + half), first));
-            value = _mm256_sub_ps(value, _mm256_mul_ps(_mm256_loadu_ps(t->less_last + half), last));
+        for (int half = 0; half < 2; half++, dst += 8) {
+            const int32_t *start = t->start + 8 * half, *n = t->n + 8 * half;
+            KerbInBox8 box;
+            if (t->quads)
+                box = kerb_in_box8_quads(src, t, half);
+            else if (t->n_max <= 8)
+                box = kerb_in_box8_short(src, start, n);
+            else
+                box = kerb_in_box8_long(src, start, n);
+            __m256 value = _mm256_mul_ps(_mm256_set1_ps(t->middle), box.sum);
+            value = _mm256_sub_ps(value, _mm256_mul_ps(_mm256_loadu_ps(t->less_first + 8 * half), box.first));
+            value = _mm256_sub_ps(value, _mm256_mul_ps(_mm256_loadu_ps(t->less_last + 8 * half), box.last));
             _mm256_store_ps(dst, value);
         }
     }
