@@ -10,14 +10,23 @@ static const struct {
     int required; /* leading inputs that must be there */
     int min_rank; /* of input 0 */
 } ops[KERB_OP_COUNT] = {
+    [KERB_OP_CONV] = { kerb_ref_conv, 2, 3 },
+    [KERB_OP_CONV_TRANSPOSE] = { kerb_ref_conv_transpose, 2, 3 },
+    [KERB_OP_BATCH_NORM] = { kerb_ref_batch_norm, 5, 1 },
+    [KERB_OP_INSTANCE_NORM] = { kerb_ref_instance_norm, 3, 3 },
+    [KERB_OP_LRN] = { kerb_ref_lrn, 1, 2 },
     [KERB_OP_UNARY] = { kerb_ref_unary, 1, 0 },
     [KERB_OP_BINARY] = { kerb_ref_binary, 2, 0 },
     [KERB_OP_CLIP] = { kerb_ref_clip, 1, 0 },
     [KERB_OP_WHERE] = { kerb_ref_where, 3, 0 },
     [KERB_OP_CONCAT] = { kerb_ref_concat, 1, 1 },
+    [KERB_OP_MAX_POOL] = { kerb_ref_max_pool, 1, 3 },
+    [KERB_OP_AVERAGE_POOL] = { kerb_ref_average_pool, 1, 3 },
+    [KERB_OP_MAX_UNPOOL] = { kerb_ref_max_unpool, 2, 3 },
     [KERB_OP_REDUCE] = { kerb_ref_reduce, 1, 0 },
     [KERB_OP_ARG] = { kerb_ref_arg, 1, 0 },
     [KERB_OP_SOFTMAX] = { kerb_ref_softmax, 1, 0 },
+    [KERB_OP_RESIZE] = { kerb_ref_resize, 1, 0 },
     [KERB_OP_TRANSPOSE] = { kerb_ref_transpose, 1, 0 },
     [KERB_OP_RESHAPE] = { kerb_ref_reshape, 1, 0 },
     [KERB_OP_FLATTEN] = { kerb_ref_reshape, 1, 0 },
@@ -38,6 +47,12 @@ static const struct {
     [KERB_OP_RANGE] = { kerb_ref_range, 3, 0 },
     [KERB_OP_DEPTH_TO_SPACE] = { kerb_ref_depth_to_space, 1, 4 },
     [KERB_OP_SPACE_TO_DEPTH] = { kerb_ref_space_to_depth, 1, 4 },
+    [KERB_OP_MATMUL] = { kerb_ref_matmul, 2, 1 },
+    [KERB_OP_GEMM] = { kerb_ref_gemm, 2, 2 },
+    [KERB_OP_QUANTIZE] = { kerb_ref_quantize, 2, 0 },
+    [KERB_OP_DEQUANTIZE] = { kerb_ref_dequantize, 2, 0 },
+    [KERB_OP_QLINEAR_CONV] = { kerb_ref_qlinear_conv, 8, 3 },
+    [KERB_OP_QLINEAR_MATMUL] = { kerb_ref_qlinear_matmul, 8, 1 },
     [KERB_OP_CUMSUM] = { kerb_ref_cumsum, 2, 1 },
 };
 

@@ -119,6 +119,27 @@ KerbTensor kerb_ref_shift(const KerbTensor *t, int64_t elements);
 /* Copies between views of one shape, converting where types differ (as Cast). */
 void kerb_ref_copy(const KerbTensor *dst, const KerbTensor *src);
 
+/* A spatial window over tensors seen as (N, C, D, H, W): missing leading axes have kernel 1, stride 1, no padding. */
+typedef struct KerbRefWindow {
+    int64_t kernel[3], stride[3], dilation[3], pad_begin[3], pad_end[3];
+} KerbRefWindow;
+/* `weights`: where the window does not say its kernel, its last axes do; NULL: none. False (and a message) for what cannot be. */
+bool kerb_ref_window(const KerbRefCall *c, const KerbWindow *window, int spatial, const KerbTensor *weights, KerbRefWindow *out);
+/* The same tensor with five axes: ones are put in after the second. Rank 3..5. */
+KerbTensor kerb_ref_5d(const KerbTensor *t);
+
+/* Sums of a convolution, for QLinearConv too: w and x are taken less their zero points, so that padding counts 0. Exact for
+ * quantised integers (a double holds 53 bits). */
+typedef struct KerbRefConv {
+    KerbTensor x, w; /* five axes */
+    KerbRefWindow window;
+    int64_t group;
+    double x_zero;
+} KerbRefConv;
+bool kerb_ref_conv_init(const KerbRefCall *c, KerbRefConv *conv, const KerbTensor *x, const KerbTensor *w, const KerbTensor *y);
+/* Adds to sums[0..n-1] for the output pixels (batch, oc, at[0], at[1], at[2]..at[2]+n-1); n <= KERB_REF_BLOCK. */
+void kerb_ref_conv_row(const KerbRefConv *conv, int64_t batch, int64_t oc, const int64_t at[3], int n, double w_zero, double sums[]);
+
 /* Activations. `slope` is a view that broadcasts to the output, for PRELU; dtype NONE otherwise. */
 void kerb_ref_unary_block(KerbUnary kind, double alpha, double beta, int n, double x[]);
 KerbTensor kerb_ref_slope(const KerbGraph *g, const KerbActivation *act, const KerbTensor *y);
