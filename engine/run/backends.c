@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/* Backends: the one that is built in, and the modules. A module NAME is looked for as kerb-NAME.so in the folders of KERB_MODULE_PATH
+ * (separated by colons), then where Kerb was installed to, then beside libkerb itself (kerb/, and ../modules of a build tree).
+ *
+ * Before the first module is loaded, OMP_WAIT_POLICY=passive is put into the environment unless it is set: libgomp reads it once, when
+ * it is loaded, and its spinning threads otherwise take the processor from the decoder beside us (20 small convolutions: 15 -> 268 ms).
+ * Modules stay loaded (RTLD_NODELETE): threads of their libraries may outlive the last pipeline. */
+#include "run/backends.h"
+
+#include "base/cpu.h"
+#include "net/ref/ref.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const modules[] = { "cpu" }; /* best first */
+#define N_MODULES ((int)(sizeof modules / sizeof modules[0]))
+
+/* ---- loading */
+
+typedef enum LoadResult { LOAD_OK, LOAD_ABSENT, LOAD_BROKEN } LoadResult;
+
+static LoadResult load_file(const char *name, const char *path, KerbBackendChoice *out, char *why, size_t why_bytes)
+{
+    if (access(path, F_OK) != 0) return LOAD_ABSENT;
+    setenv("OMP_WAIT_POLICY", "passive", 0);
+    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (!module) {
+        const char *text = dlerror();
+        snprintf(why, why_bytes, "its module cannot be loaded: %s", text ? text : "unknown reason");
+        return LOAD_BROKEN;
+    }
+    KerbBackendEntryFn entry;
+    *(void **)&entry = dlsym(module, "kerb_backend"); /* POSIX's way to turn an object pointer into a function pointer */
+    KerbLogSink sink = kerb_log_sink();
+    const KerbBackend *backend = entry ? entry(KERB_BACKEND_ABI, &sink) : NULL;
+    if (backend && backend->abi == KERB_BACKEND_ABI && strcmp(backend->name, name) == 0) {
+        *out = (KerbBackendChoice){ .backend = backend, .module = module };
+        return LOAD_OK;
+    }
+    snprintf(why, why_bytes, "%.150s is not of this libkerb (%s, interface %d): install both from one build", path, kerb_version(),
+             KERB_BACKEND_ABI);
+    dlclose(module);
+    return LOAD_BROKEN;
+}
+
+/* A folder to look in: the first n characters of `folder`, then `below`. */
+typedef struct ModulePlace {
+    const char *folder;
+    size_t n;
+    const char *below;
+} ModulePlace;
+#define MAX_PLACES 32
+
+static int find_places(ModulePlace places[MAX_PLACES])
+{
+    int n = 0;
+    const char *list = secure_getenv("KERB_MODULE_PATH");
+    while (list && *list && n < MAX_PLACES - 3) {
+        size_t length = strcspn(list, ":");
+        if (length) places[n++] = (ModulePlace){ list, length, "" };
+        list += length + (list[length] == ':');
+    }
+    places[n++] = (ModulePlace){ KERB_MODULE_DIR, strlen(KERB_MODULE_DIR), "" };
+    Dl_info self;
+    const char *slash = dladdr((void *)(uintptr_t)&kerb_version, &self) ? strrchr(self.dli_fname, '/') : NULL;
+    if (slash) {
+        places[n++] = (ModulePlace){ self.dli_fname, (size_t)(slash - self.dli_fname), "/kerb" };
+        places[n++] = (ModulePlace){ self.dli_fname, (size_t)(slash - self.dli_fname), "/../modules" };
+    }
+    return n;
+}
+
+/* The first sound module wins; of broken ones the first one's reason is kept. */
+static LoadResult load_module(const char *name, KerbBackendChoice *out, char *why, size_t why_bytes)
+{
+    ModulePlace places[MAX_PLACES];
+    int n = find_places(places);
+    LoadResult worst = LOAD_ABSENT;
+    for (int i = 0; i < n; i++) {
+        char path[4096], reason[256];
+        int used = snprintf(path, sizeof path, "%.*s%s/kerb-%s.so", (int)places[i].n, places[i].folder, places[i].below, name);
+        if (used < 0 || (size_t)used >= sizeof path) continue;
+        LoadResult result = load_file(name, path, out, reason, sizeof reason);
+        if (result == LOAD_OK) return result;
+        if (result == LOAD_BROKEN && worst == LOAD_ABSENT) {
+            snprintf(why, why_bytes, "%s", reason);
+            worst = result;
+        }
+    }
+    return worst;
+}
+
+/* ---- the list */
+
+/* Fills choice->device; choice->backend stays NULL where there is no module that can be loaded. */
+static void examine_module(const char *name, KerbBackendChoice *choice)
+{
+    char why[sizeof choice->device.remedy] = "";
+    *choice = (KerbBackendChoice){ 0 };
+    LoadResult result = load_module(name, choice, why, sizeof why);
+    KerbDevice *device = &choice->device;
+    snprintf(device->name, sizeof device->name, "%s", name);
+    if (result == LOAD_OK) {
+        choice->backend->probe(device);
+        return;
+    }
+    snprintf(device->description, sizeof device->description, "processor (module kerb-%s.so)", name);
+    if (result == LOAD_BROKEN) memcpy(device->remedy, why, sizeof device->remedy);
+    else snprintf(device->remedy, sizeof device->remedy, "the module kerb-%s.so is not installed: build Kerb with oneDNN (libdnnl-dev), or "
+                  "name the module's folder in KERB_MODULE_PATH", name);
+}
+
+static void examine_ref(KerbBackendChoice *choice)
+{
+    *choice = (KerbBackendChoice){ .backend = &kerb_backend_ref };
+    kerb_backend_ref.probe(&choice->device);
+}
+
+void kerb_backends_release(KerbBackendChoice choices[], int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (choices[i].module) dlclose(choices[i].module);
+        choices[i] = (KerbBackendChoice){ 0 };
+    }
+}
+
+KERB_API int kerb_devices(KerbDevice *devices, int max)
+{
+    for (int i = 0; i <= N_MODULES && i < max; i++) {
+        KerbBackendChoice choice;
+        if (i < N_MODULES) examine_module(modules[i], &choice);
+        else examine_ref(&choice);
+        devices[i] = choice.device;
+        kerb_backends_release(&choice, 1);
+    }
+    return N_MODULES + 1;
+}
+
+static bool is_module(const char *name)
+{
+    for (int i = 0; i < N_MODULES; i++)
+        if (strcmp(modules[i], name) == 0) return true;
+    return false;
+}
+
+KerbStatus kerb_backends_choose(const char *name, KerbBackendChoice choices[KERB_MAX_BACKENDS], int *n, KerbError *error)
+{
+    *n = 0;
+    bool automatic = !name || !name[0] || strcmp(name, "auto") == 0, ref = !automatic && strcmp(name, "ref") == 0;
+    if (!automatic && !ref && !is_module(name)) {
+        char names[128] = "auto";
+        for (int i = 0; i < N_MODULES; i++) snprintf(names + strlen(names), sizeof names - strlen(names), ", %s", modules[i]);
+        return kerb_fail(error, KERB_ERROR_ARGUMENT, "there is no backend \"%s\"; there are: %s, ref", name, names);
+    }
+    for (int i = 0; i < N_MODULES && !ref; i++) {
+        if (!automatic && strcmp(modules[i], name) != 0) continue;
+        KerbBackendChoice *choice = &choices[*n];
+        examine_module(modules[i], choice);
+        if (choice->backend && choice->device.usable) {
+            ++*n;
+            continue;
+        }
+        KerbDevice device = choice->device;
+        kerb_backends_release(choice, 1);
+        if (!automatic) return kerb_fail(error, KERB_ERROR_BACKEND, "the backend \"%s\" cannot be used: %s", name, device.remedy);
+        kerb_log(KERB_LOG_WARNING, "the network runs on the reference backend, which is slow: %s", device.remedy);
+    }
+    if (automatic || ref) examine_ref(&choices[(*n)++]);
+    return KERB_OK;
+}
+
+/* ---- what a choice can do */
+
+static const char *precision_name(KerbPrecision precision) { return precision == KERB_PRECISION_BF16 ? "bf16" : "f32"; }
+
+static bool lists(const char *words, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *at = words; (at = strstr(at, word)); at++)
+        if ((at == words || at[-1] == ' ') && (at[n] == ' ' || at[n] == '\0')) return true;
+    return false;
+}
+
+KerbStatus kerb_backend_precision(const KerbBackendChoice *choice, KerbPrecision wanted, KerbPrecision *out, KerbError *error)
+{
+    const char *can = choice->device.precisions;
+    *out = wanted;
+    if (wanted == KERB_PRECISION_AUTO) *out = strncmp(can, "bf16", 4) == 0 ? KERB_PRECISION_BF16 : KERB_PRECISION_F32;
+    else if (!lists(can, precision_name(wanted)))
+        return kerb_fail(error, KERB_ERROR_ARGUMENT, "the backend %s cannot run in %s here; it can: %s", choice->backend->name, precision_name(wanted),
+                         can);
+    return KERB_OK;
+}
+
+/* The library is what the description says last ("Intel ..., oneDNN 2.6.3"), where it fits. */
+void kerb_backend_text(const KerbBackendChoice *choice, KerbPrecision precision, char *text, size_t bytes)
+{
+    const char *comma = strrchr(choice->device.description, ',');
+    const char *library = comma ? comma + 1 + strspn(comma + 1, " ") : "";
+    int n = snprintf(text, bytes, "%s (%s, %s)", choice->backend->name, library, precision_name(precision));
+    if (!*library || n < 0 || (size_t)n >= bytes) snprintf(text, bytes, "%s (%s)", choice->backend->name, precision_name(precision));
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* Which backends there are: ref is built in, the others are modules that are looked for at run time. */
+#ifndef KERB_RUN_BACKENDS_H
+#define KERB_RUN_BACKENDS_H
+
+#include "net/backend.h"
+
+#define KERB_MAX_BACKENDS 4
+
+/* A backend that may be used, and the module that it lives in (NULL: built in or somebody else's). */
+typedef struct KerbBackendChoice {
+    const KerbBackend *backend;
+    void *module;
+    KerbDevice device;
+} KerbBackendChoice;
+
+/* What to try for a name ("auto", NULL: auto, "cpu", "ref"), best first; *n of them. Errors: ARGUMENT (no such name; lists the names), BACKEND (a
+ * named one cannot be used; says why). Auto without a usable module: ref, with a warning that it is slow and what to do. */
+KerbStatus kerb_backends_choose(const char *name, KerbBackendChoice choices[KERB_MAX_BACKENDS], int *n, KerbError *error);
+void kerb_backends_release(KerbBackendChoice choices[], int n);
+
+/* The precision to compile for. ARGUMENT where the device cannot do the one that is wanted. */
+KerbStatus kerb_backend_precision(const KerbBackendChoice *choice, KerbPrecision wanted, KerbPrecision *out, KerbError *error);
+
+/* "cpu (oneDNN 2.6.3, f32)". */
+void kerb_backend_text(const KerbBackendChoice *choice, KerbPrecision precision, char *text, size_t bytes);
+
+#endif

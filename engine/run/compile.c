@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* A model at one size -> a network that a backend runs. Tries the backends that open chose, best first: one that lacks an operator, or the wanted
+ * precision, gives way to the next with a warning. */
+#include "run/pipeline.h"
+
+#include "base/trace.h"
+#include "run/heads.h"
+
+void kerb_pipeline_free_net(KerbPipeline *p)
+{
+    if (p->net) p->backend->free(&p->net);
+    p->backend = NULL;
+    kerb_graph_free(&p->graph);
+    p->net_width_px = p->net_height_px = 0;
+}
+
+bool kerb_backend_runs(const KerbBackend *backend, const KerbGraph *g, KerbText *why)
+{
+    bool all = true;
+    for (int i = 0; i < g->n_nodes && backend->supports; i++) {
+        const KerbNode *n = &g->nodes[i];
+        char words[160] = "";
+        if (n->dead || backend->supports(g, n, words, sizeof words)) continue;
+        kerb_text_append(why, "%s%s \"%s\"%s%s", all ? "" : "; ", kerb_node_kind(n), n->name, words[0] ? ": " : "", words);
+        all = false;
+    }
+    return all;
+}
+
+static KerbStatus compile_on(KerbPipeline *p, const KerbBackendChoice *choice, KerbPrecision *precision, KerbError *error)
+{
+    KerbStatus status = kerb_backend_precision(choice, p->precision, precision, error);
+    if (status != KERB_OK) return status;
+    KerbText why = { 0 };
+    if (!kerb_backend_runs(choice->backend, p->graph, &why))
+        status = kerb_fail(error, KERB_ERROR_UNSUPPORTED, "%s: the backend %s cannot run: %s", p->model->path, choice->backend->name,
+                           why.text ? why.text : "?");
+    kerb_text_free(&why);
+    if (status != KERB_OK) return status;
+    KerbCompileOptions options = { .threads = p->threads, .precision = *precision, .progress = p->progress, .progress_user = p->progress_user };
+    p->backend = choice->backend;
+    status = choice->backend->compile(&p->net, p->graph, &options, error);
+    if (status != KERB_OK) kerb_model_blame(p->model->path, error);
+    return status;
+}
+
+static KerbStatus compile_on_best(KerbPipeline *p, KerbError *error)
+{
+    KerbStatus status = KERB_ERROR_INTERNAL;
+    for (int i = 0; i < p->n_choices; i++) {
+        KerbPrecision precision;
+        KerbError reason = { 0 };
+        status = compile_on(p, &p->choices[i], &precision, &reason);
+        if (status == KERB_OK) {
+            pthread_mutex_lock(&p->mutex);
+            kerb_backend_text(&p->choices[i], precision, p->backend_text, sizeof p->backend_text);
+            pthread_mutex_unlock(&p->mutex);
+            return KERB_OK;
+        }
+        if (error) *error = reason;
+        if (status != KERB_ERROR_UNSUPPORTED || i + 1 == p->n_choices) break;
+        kerb_log(KERB_LOG_WARNING, "%s; so the network runs on the backend %s%s", reason.message, p->choices[i + 1].backend->name,
+                 i + 2 == p->n_choices ? ", which is slow" : "");
+    }
+    return status;
+}
+
+/* The picture input as 1 x C x H x W, whichever order the model has. */
+static KerbTensor picture_view(const KerbModelInput *in, const KerbTensor *t)
+{
+    KerbTensor view = *t;
+    static const int nhwc[4] = { 0, 3, 1, 2 };
+    for (int i = 0; i < 4 && in->nhwc; i++) {
+        view.dims[i] = t->dims[nhwc[i]];
+        view.strides[i] = t->strides[nhwc[i]];
+    }
+    return view;
+}
+
+KerbStatus kerb_pipeline_compile(KerbPipeline *p, int net_width_px, int net_height_px, KerbError *error)
+{
+    if (p->net && p->net_width_px == net_width_px && p->net_height_px == net_height_px) return KERB_OK;
+    int64_t begin = kerb_now_ns();
+    kerb_pipeline_free_net(p);
+    KerbStatus status = kerb_model_build(p->model, net_width_px, net_height_px, NULL, &p->graph, error);
+    if (status == KERB_OK) status = kerb_heads_map(p->model, p->graph, net_width_px, net_height_px, p->heads, error);
+    if (status == KERB_OK) status = compile_on_best(p, error);
+    if (status != KERB_OK) {
+        kerb_pipeline_free_net(p);
+        return status;
+    }
+    p->net_width_px = net_width_px;
+    p->net_height_px = net_height_px;
+    p->input = picture_view(&p->model->input, p->backend->input(p->net, 0));
+    for (int i = 0; i < p->graph->n_heads; i++) p->scores[i] = kerb_head_scores(&p->graph->heads[i], p->backend->output(p->net, i));
+    pthread_mutex_lock(&p->mutex);
+    p->compile_ns += kerb_now_ns() - begin;
+    p->stats_width_px = net_width_px;
+    p->stats_height_px = net_height_px;
+    pthread_mutex_unlock(&p->mutex);
+    return KERB_OK;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* Configuration: defaults and the check at the front door. What depends on the model is checked in model.c. */
+#include "run/config.h"
+
+#include "out/classes.h"
+
+#include <math.h>
+#include <string.h>
+
+KERB_API const char *kerb_version(void) { return KERB_VERSION; }
+
+KERB_API void kerb_config_init(KerbConfig *config)
+{
+    *config = (KerbConfig){ .slots = 2, .confidence = true, .std = { 1, 1, 1 } };
+}
+
+static KerbStatus check_range(const char *what, int value, int lo, int hi, const char *hint, KerbError *error)
+{
+    if (value >= lo && value <= hi) return KERB_OK;
+    return kerb_fail(error, KERB_ERROR_ARGUMENT, "%s is %d, but must be %d to %d%s", what, value, lo, hi, hint);
+}
+
+static KerbStatus check_norm(const KerbConfig *c, KerbError *error)
+{
+    for (int i = 0; i < 3 && c->has_norm; i++) {
+        if (!isfinite(c->mean[i]) || !isfinite(c->std[i]))
+            return kerb_fail(error, KERB_ERROR_ARGUMENT, "mean %g and std %g of channel %d must be finite numbers", (double)c->mean[i],
+                             (double)c->std[i], i);
+        if (c->std[i] <= 0)
+            return kerb_fail(error, KERB_ERROR_ARGUMENT, "std of channel %d is %g, but must be greater than 0: the input is (value - mean) / std",
+                             i, (double)c->std[i]);
+    }
+    return KERB_OK;
+}
+
+KerbStatus kerb_config_check(const KerbConfig *c, KerbError *error)
+{
+    if (!c) return kerb_fail(error, KERB_ERROR_ARGUMENT, "no configuration was given; start from kerb_config_init()");
+    if (!c->model_file || !c->model_file[0])
+        return kerb_fail(error, KERB_ERROR_ARGUMENT, "no model file was given: name the ONNX file of a segmentation network");
+    const struct { const char *what; int value, lo, hi; const char *hint; } ranges[] = {
+        { "threads", c->threads, 0, 256, " (0: one a core)" },
+        { "slots", c->slots, 1, KERB_MAX_SLOTS, " (2: double buffering)" },
+        { "network width", c->network_width_px, 0, KERB_MAX_SIDE_PX, " (0: the model's)" },
+        { "network height", c->network_height_px, 0, KERB_MAX_SIDE_PX, " (0: the model's)" },
+        { "fit", (int)c->fit, KERB_FIT_AUTO, KERB_FIT_CROP, ": a value of KerbFit" },
+        { "color", (int)c->color, KERB_COLOR_AUTO, KERB_COLOR_GRAY, ": a value of KerbColor" },
+        { "precision", (int)c->precision, KERB_PRECISION_AUTO, KERB_PRECISION_BF16, ": a value of KerbPrecision" },
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        KerbStatus status = check_range(ranges[i].what, ranges[i].value, ranges[i].lo, ranges[i].hi, ranges[i].hint, error);
+        if (status != KERB_OK) return status;
+    }
+    KerbClassTable table;
+    if (c->palette && !kerb_classes_builtin(&table, c->palette))
+        return kerb_fail(error, KERB_ERROR_ARGUMENT, "there is no palette \"%s\"; there are: %s; for a file of your own use the labels file",
+                         c->palette, kerb_classes_builtin_names());
+    return check_norm(c, error);
+}

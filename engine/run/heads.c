@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* KerbHead (what the graph says) -> KerbOutHead (what the tail does). */
+#include "run/heads.h"
+
+#include <math.h>
+#include <string.h>
+
+KerbTensor kerb_head_scores(const KerbHead *head, const KerbTensor *output)
+{
+    KerbTensor t = *output;
+    if (head->channel_axis < 0 && t.rank == 3) { /* (1, h, w) */
+        t.rank = 4;
+        for (int i = 3; i > 1; i--) {
+            t.dims[i] = output->dims[i - 1];
+            t.strides[i] = output->strides[i - 1];
+        }
+        t.dims[1] = 1;
+        t.strides[1] = 0;
+    } else if (head->channel_axis > 1 && t.rank == 4) { /* (1, h, w, C) */
+        int axis = head->channel_axis, to = 2;
+        for (int i = 1; i < 4; i++) {
+            if (i == axis) continue;
+            t.dims[to] = output->dims[i];
+            t.strides[to++] = output->strides[i];
+        }
+        t.dims[1] = output->dims[axis];
+        t.strides[1] = output->strides[axis];
+    }
+    return t;
+}
+
+/* One axis: the centre of cell i lies at (i + 0.5) * cell + origin, in network pixels. */
+typedef struct CellAxis {
+    double cell, origin;
+} CellAxis;
+
+/* Resize takes output pixel p to the input coordinate x (ONNX, Resize, coordinate_transformation_mode):
+ *   half_pixel, pytorch_half_pixel  x = (p + 0.5) / scale - 0.5      asymmetric  x = p / scale
+ *   align_corners                   x = p * (in - 1) / (out - 1)     symmetric   x = offset + (p + 0.5) / scale - 0.5
+ * Solved for P = p + 0.5 with the cell's centre at X = x + 0.5, P = X * step + shift; output pixels are net / out network pixels wide. */
+static bool resize_axis(const KerbHead *head, int64_t in, int64_t out, double scale, int net_px, CellAxis *axis)
+{
+    double step = scale, shift = 0, pixel = (double)net_px / (double)out;
+    bool nearest = head->resize_mode == KERB_RESIZE_NEAREST;
+    switch (head->coordinates) {
+    case KERB_COORD_HALF_PIXEL: break;
+    case KERB_COORD_PYTORCH_HALF_PIXEL:
+        if (out == 1) shift = 0.5 - 0.5 * step; /* x = 0 by definition */
+        break;
+    case KERB_COORD_ASYMMETRIC:
+        if (!nearest) shift = 0.5 - 0.5 * step; /* nearest goes with floor: pixels [i * scale, (i + 1) * scale) are cell i */
+        break;
+    case KERB_COORD_ALIGN_CORNERS:
+        step = in > 1 && out > 1 ? (double)(out - 1) / (double)(in - 1) : (double)out;
+        shift = 0.5 - 0.5 * step;
+        break;
+    case KERB_COORD_HALF_PIXEL_SYMMETRIC: {
+        double exact = scale * (double)in, offset = (double)in / 2 * (1 - (double)out / exact);
+        shift = -offset * step;
+        break;
+    }
+    default: return false;
+    }
+    axis->cell = step * pixel;
+    axis->origin = shift * pixel;
+    return axis->cell > 0 && isfinite(axis->cell) && isfinite(axis->origin);
+}
+
+static KerbStatus map_cells(const KerbHead *head, int net_width_px, int net_height_px, KerbOutHead *out, KerbError *error)
+{
+    CellAxis x = { (double)net_width_px / out->width, 0 }, y = { (double)net_height_px / out->height, 0 };
+    if (head->stripped_resize && (!resize_axis(head, out->width, head->out_width, head->scale_x, net_width_px, &x) ||
+                                  !resize_axis(head, out->height, head->out_height, head->scale_y, net_height_px, &y)))
+        return kerb_fail(error, KERB_ERROR_UNSUPPORTED, "the upsampling at the output \"%s\" (%d x %d -> %lld x %lld) cannot be done by the tail",
+                         head->name, out->width, out->height, (long long)head->out_width, (long long)head->out_height);
+    out->cell_w_px = x.cell;
+    out->origin_x_px = x.origin;
+    out->cell_h_px = y.cell;
+    out->origin_y_px = y.origin;
+    return KERB_OK;
+}
+
+/* Whether the model's own output is a softmax or sigmoid, seen through what only moves or resizes. */
+static bool ends_in_probabilities(const KerbGraph *g, uint32_t value)
+{
+    for (int steps = 0; steps < 16; steps++) {
+        const KerbValue *v = kerb_graph_value(g, value);
+        if (!v || v->producer == KERB_NO_NODE) return false;
+        const KerbNode *n = &g->nodes[v->producer];
+        switch (n->op) {
+        case KERB_OP_SOFTMAX: return !n->attrs.softmax.log;
+        case KERB_OP_UNARY:
+            return n->attrs.unary.kind == KERB_UNARY_SIGMOID;
+        case KERB_OP_RESIZE:
+        case KERB_OP_TRANSPOSE:
+        case KERB_OP_IDENTITY:
+        case KERB_OP_CAST:
+        case KERB_OP_SQUEEZE:
+        case KERB_OP_UNSQUEEZE: break;
+        default: return false;
+        }
+        value = n->inputs[0];
+    }
+    return false;
+}
+
+static KerbStatus choose_probabilities(const KerbModel *model, const KerbModelOutput *chosen, const KerbHead *head, bool *probabilities,
+                                       KerbError *error)
+{
+    *probabilities = head->probabilities;
+    int said = chosen->card ? chosen->card->probabilities : -1;
+    if (said < 0 || head->kind == KERB_HEAD_LABELS) return KERB_OK;
+    bool seen = ends_in_probabilities(model->graph, model->graph->outputs[chosen->graph_output]);
+    if (!said && seen)
+        return kerb_fail(error, KERB_ERROR_ASSET, "%s: \"probabilities\" of the output \"%s\" is false, but %s ends it in a softmax or sigmoid",
+                         model->card->where, head->name, model->path);
+    if (said && !seen) *probabilities = true; /* otherwise the graph's own view holds: a softmax that was stripped leaves logits */
+    return KERB_OK;
+}
+
+static KerbStatus map_head(const KerbModel *model, const KerbModelOutput *chosen, const KerbHead *head, const KerbValue *v, KerbOutHead *out,
+                           KerbError *error)
+{
+    KerbTensor shape = kerb_tensor(NULL, v->dtype, v->rank, v->dims);
+    shape = kerb_head_scores(head, &shape);
+    if (shape.rank != 4 || shape.dims[0] != 1)
+        return kerb_fail(error, KERB_ERROR_ASSET, "%s: the output \"%s\" has rank %d; scores of 1 x classes x height x width are expected",
+                         model->path, head->name, v->rank);
+    bool probabilities;
+    KerbStatus status = choose_probabilities(model, chosen, head, &probabilities, error);
+    if (status != KERB_OK) return status;
+    *out = (KerbOutHead){ .channels = (int)shape.dims[1], .height = (int)shape.dims[2], .width = (int)shape.dims[3] };
+    memcpy(out->index, chosen->index, sizeof out->index);
+    out->nearest = head->stripped_resize && head->resize_mode == KERB_RESIZE_NEAREST;
+    switch (head->kind) {
+    case KERB_HEAD_SCORES: out->kind = probabilities ? KERB_SCORES_PROBABILITIES : KERB_SCORES_LOGITS; break;
+    case KERB_HEAD_BINARY: out->kind = probabilities ? KERB_SCORES_BINARY_PROBABILITY : KERB_SCORES_BINARY_LOGIT; break;
+    case KERB_HEAD_LABELS: out->kind = KERB_SCORES_LABELS; break;
+    }
+    out->threshold = probabilities == head->probabilities ? head->threshold : 0.5f;
+    if (chosen->card && chosen->card->has_threshold) {
+        float p = chosen->card->threshold;
+        out->threshold = probabilities ? p : logf(p / (1 - p));
+    }
+    return KERB_OK;
+}
+
+KerbStatus kerb_heads_map(const KerbModel *model, const KerbGraph *built, int net_width_px, int net_height_px, KerbOutHead heads[],
+                          KerbError *error)
+{
+    for (int i = 0; i < model->n_outputs; i++) {
+        const KerbHead *head = &built->heads[i];
+        KerbStatus status = map_head(model, &model->outputs[i], head, kerb_graph_value(built, head->value), &heads[i], error);
+        if (status == KERB_OK) status = map_cells(head, net_width_px, net_height_px, &heads[i], error);
+        if (status != KERB_OK) return status;
+    }
+    return KERB_OK;
+}

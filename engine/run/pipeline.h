@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* The pipeline's inside, and the doors that tests need. */
+#ifndef KERB_RUN_PIPELINE_H
+#define KERB_RUN_PIPELINE_H
+
+#include "in/in.h"
+#include "out/out.h"
+#include "run/backends.h"
+#include "run/model.h"
+#include "run/ring.h"
+
+#include <pthread.h>
+
+struct KerbPipeline {
+    /* Fixed from open to close. */
+    KerbModel *model;
+    KerbBackendChoice choices[KERB_MAX_BACKENDS]; /* best first */
+    int n_choices;
+    KerbPrecision precision; /* as wanted */
+    int threads, slots;
+    bool confidence;
+    KerbProgressFn progress;
+    void *progress_user;
+    KerbPool *pool; /* of in and out; used by the ring's thread alone */
+    KerbRing *ring;
+
+    /* The network at one size: changes with nothing in flight. */
+    KerbGraph *graph;
+    const KerbBackend *backend;
+    KerbNet *net;
+    int net_width_px, net_height_px;
+    KerbTensor input; /* the net's own memory, as 1 x C x H x W */
+    KerbTensor scores[KERB_MAX_HEADS];
+    KerbOutHead heads[KERB_MAX_HEADS];
+
+    /* The format: changes with nothing in flight. */
+    bool has_format;
+    KerbVideoFormat format;
+    KerbIn *in;
+    KerbOut *out;
+    /* slots + 1 sets of maps: those of the result collected last stay valid while all slots are busy. */
+    uint8_t *maps;
+    int map_stride;
+    size_t map_bytes; /* of one map; a set is labels, then (if wanted) confidence */
+
+    pthread_mutex_t mutex; /* of what follows */
+    KerbDisplay display;
+    int64_t compile_ns;
+    char backend_text[32];
+    int stats_width_px, stats_height_px;
+};
+
+/* kerb_open() on a backend of the caller's own (tests: slow, failing), which outlives the pipeline. */
+KerbStatus kerb_open_with_backend(KerbPipeline **out, const KerbConfig *config, const KerbBackend *backend, KerbError *error);
+
+/* pipeline.c: the ring's work function; user is the pipeline. */
+void kerb_pipeline_run(void *user, KerbSlot *slot);
+
+/* compile.c: the network at one size; nothing to do where it has that size. On failure there is none. */
+KerbStatus kerb_pipeline_compile(KerbPipeline *pipeline, int net_width_px, int net_height_px, KerbError *error);
+void kerb_pipeline_free_net(KerbPipeline *pipeline);
+/* Whether a backend can run every node; otherwise `why` lists what it cannot. */
+bool kerb_backend_runs(const KerbBackend *backend, const KerbGraph *g, KerbText *why);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* The ring of slots: the only queue of the pipeline. Frames are worked on one after the other, in the order of submission, by one thread of
+ * the ring's own; results are collected in the same order. What the work is, the ring does not know.
+ *
+ * A frame's number counts submissions from 0; its slot is number % slots. Four counters say everything: collected <= begun <= submitted, and
+ * submitted - collected (in flight) <= slots. */
+#ifndef KERB_RUN_RING_H
+#define KERB_RUN_RING_H
+
+#include "base/error.h"
+
+typedef enum KerbSlotState { KERB_SLOT_FREE, KERB_SLOT_QUEUED, KERB_SLOT_RUNNING, KERB_SLOT_DONE } KerbSlotState;
+
+/* One frame on its way. While RUNNING it belongs to the work function alone. */
+typedef struct KerbSlot {
+    uint64_t number;
+    KerbSlotState state;
+    int64_t submitted_ns;
+    KerbJob job;
+    KerbDisplay display; /* as it was when the frame was submitted */
+    KerbResult result;   /* the work function fills status, labels, confidence and the stages' times */
+    KerbError error;
+} KerbSlot;
+
+/* Runs on the ring's thread, once a frame that is not discarded, in order. */
+typedef void (*KerbSlotFn)(void *user, KerbSlot *slot);
+
+typedef struct KerbRing KerbRing;
+
+/* slots 1..KERB_MAX_SLOTS. Starts the thread. */
+KerbStatus kerb_ring_new(KerbRing **out, int slots, KerbSlotFn work, void *user, KerbError *error);
+/* Waits for the frame that runs, discards the others, ends the thread. Nobody may be inside another function of this ring. */
+void kerb_ring_free(KerbRing **ring);
+
+/* As kerb_submit() and kerb_collect() of kerb.h, with the job checked and the display chosen. Allocate nothing. */
+KerbStatus kerb_ring_submit(KerbRing *ring, const KerbJob *job, const KerbDisplay *display);
+KerbStatus kerb_ring_collect(KerbRing *ring, KerbResult *result, int64_t timeout_ns, KerbError *error);
+void kerb_ring_flush(KerbRing *ring);
+void kerb_ring_set_flushing(KerbRing *ring, bool flushing);
+void kerb_ring_drain(KerbRing *ring);
+int kerb_ring_in_flight(KerbRing *ring);
+/* Fills the counters, in_flight, slots and times; leaves the rest. */
+void kerb_ring_stats(KerbRing *ring, KerbStats *stats);
+
+#endif
