@@ -19,11 +19,58 @@ typedef struct KerbExpected {
     bool tie;          /* label and confidence may be others' */
 } KerbExpected;
 
-static double kerb_score_at(const KerbTensor *t, int c, int y, int x)
+/* What the definition starts from: a case's scores, and the probability of each class at each cell, as doubles. */
+typedef struct KerbDefinition {
+    const KerbOutParams *params;
+    double *scores[KERB_MAX_HEADS], *probabilities[KERB_MAX_HEADS]; /* [class][cell]; two classes for binary heads' probabilities */
+} KerbDefinition;
+
+static bool kerb_is_binary(const KerbOutHead *h)
 {
-    double s = kerb_tensor_get(t, ((int64_t)c * t->dims[2] + y) * t->dims[3] + x);
+    return h->kind == KERB_SCORES_BINARY_LOGIT || h->kind == KERB_SCORES_BINARY_PROBABILITY;
+}
+
+static double kerb_score_at(const KerbTensor *t, int64_t i)
+{
+    double s = kerb_tensor_get(t, i);
     if (isnan(s) || s < -1e30) return -1e30;
     return s > 1e30 ? 1e30 : s;
+}
+
+static void kerb_define_cell(const KerbOutHead *h, const double *s, double *p, int cell, int cells)
+{
+    if (kerb_is_binary(h)) {
+        p[cells + cell] = h->kind == KERB_SCORES_BINARY_LOGIT ? 1.0 / (1.0 + exp(-s[cell])) : fmin(fmax(s[cell], 0.0), 1.0);
+        p[cell] = 1.0 - p[cells + cell];
+        return;
+    }
+    double greatest = s[cell], sum = 0.0;
+    for (int c = 0; c < h->channels; c++) greatest = fmax(greatest, s[c * cells + cell]);
+    for (int c = 0; c < h->channels; c++) sum += exp(s[c * cells + cell] - greatest);
+    for (int c = 0; c < h->channels; c++) p[c * cells + cell] = h->kind == KERB_SCORES_LOGITS ? exp(s[c * cells + cell] - greatest) / sum : s[c * cells + cell];
+}
+
+static KerbDefinition kerb_define(const KerbOutParams *params, const KerbTensor *scores)
+{
+    KerbDefinition d = { .params = params };
+    for (int i = 0; i < params->n_heads; i++) {
+        const KerbOutHead *h = &params->heads[i];
+        int cells = h->width * h->height;
+        d.scores[i] = malloc(sizeof(double) * (size_t)cells * (size_t)h->channels);
+        d.probabilities[i] = malloc(sizeof(double) * (size_t)cells * (size_t)(h->channels + 1));
+        assert_true(d.scores[i] && d.probabilities[i]);
+        for (int64_t k = 0; k < (int64_t)cells * h->channels; k++) d.scores[i][k] = kerb_score_at(&scores[i], k);
+        for (int k = 0; k < cells; k++) kerb_define_cell(h, d.scores[i], d.probabilities[i], k, cells);
+    }
+    return d;
+}
+
+static void kerb_definition_free(KerbDefinition *d)
+{
+    for (int i = 0; i < KERB_MAX_HEADS; i++) {
+        free(d->scores[i]);
+        free(d->probabilities[i]);
+    }
 }
 
 /* Where pixel `at` lies on an axis of n cells, clamped to the outer cells' centres. */
@@ -34,45 +81,53 @@ static double kerb_cell_of(int at, double scale, double offset, double cell, dou
     return fmin(fmax(c, 0.0), n - 1.0);
 }
 
-static double kerb_probability_at(const KerbOutHead *h, const KerbTensor *t, int c, int y, int x)
+/* Four cells around a point and their weights, which add up to 1. */
+typedef struct KerbCorners {
+    int cell[4];
+    double weight[4];
+} KerbCorners;
+
+static KerbCorners kerb_corners(const KerbOutHead *h, double x, double y)
 {
-    if (h->kind == KERB_SCORES_BINARY_LOGIT || h->kind == KERB_SCORES_BINARY_PROBABILITY) {
-        double s = kerb_score_at(t, 0, y, x), p = h->kind == KERB_SCORES_BINARY_LOGIT ? 1.0 / (1.0 + exp(-s)) : fmin(fmax(s, 0.0), 1.0);
-        return c ? p : 1.0 - p;
-    }
-    if (h->kind == KERB_SCORES_PROBABILITIES) return kerb_score_at(t, c, y, x);
-    double sum = 0.0, s = kerb_score_at(t, c, y, x);
-    for (int k = 0; k < h->channels; k++) sum += exp(kerb_score_at(t, k, y, x) - s);
-    return 1.0 / sum;
+    int x0 = (int)x, y0 = (int)y, x1 = x0 + 1 < h->width ? x0 + 1 : x0, y1 = y0 + 1 < h->height ? y0 + 1 : y0;
+    double fx = x - x0, fy = y - y0;
+    return (KerbCorners){ { y0 * h->width + x0, y0 * h->width + x1, y1 * h->width + x0, y1 * h->width + x1 },
+                          { (1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy } };
+}
+
+static double kerb_between(const double *values, const KerbCorners *at)
+{
+    double sum = 0.0;
+    for (int k = 0; k < 4; k++) sum += values[at->cell[k]] * at->weight[k];
+    return sum;
 }
 
 /* The class of a head at a point between the cells, and its probability. */
-static int kerb_expect_class(const KerbOutHead *h, const KerbTensor *t, double x, double y, double *p, bool *tie)
+static int kerb_expect_class(const KerbDefinition *d, int head, double x, double y, double *p, bool *tie)
 {
-    int x0 = (int)x, y0 = (int)y, x1 = x0 + 1 < h->width ? x0 + 1 : x0, y1 = y0 + 1 < h->height ? y0 + 1 : y0;
-    double fx = x - x0, fy = y - y0, best = 0.0, second = -INFINITY, magnitude = 1.0;
-    int winner = -1;
-    bool binary = h->kind == KERB_SCORES_BINARY_LOGIT || h->kind == KERB_SCORES_BINARY_PROBABILITY;
+    const KerbOutHead *h = &d->params->heads[head];
+    KerbCorners at = kerb_corners(h, x, y);
+    int cells = h->width * h->height, winner = 0;
+    double best = -INFINITY, second = -INFINITY, magnitude = 1.0;
     for (int c = 0; c < h->channels; c++) {
-        double q[4] = { kerb_score_at(t, c, y0, x0), kerb_score_at(t, c, y0, x1), kerb_score_at(t, c, y1, x0), kerb_score_at(t, c, y1, x1) };
-        double s = (q[0] * (1 - fx) + q[1] * fx) * (1 - fy) + (q[2] * (1 - fx) + q[3] * fx) * fy;
-        for (int k = 0; k < 4; k++) magnitude = fmax(magnitude, fabs(q[k]));
-        if (winner < 0 || s > best) second = winner < 0 ? second : best, best = s, winner = c;
+        const double *scores = d->scores[head] + c * cells;
+        double s = kerb_between(scores, &at);
+        for (int k = 0; k < 4; k++) magnitude = fmax(magnitude, fabs(scores[at.cell[k]]));
+        if (s > best) second = best, best = s, winner = c;
         else if (s > second) second = s;
     }
-    if (binary) {
+    if (kerb_is_binary(h)) {
         winner = best >= h->threshold;
         second = h->threshold;
     }
     *tie = fabs(best - second) <= KERB_TIE * magnitude;
-    *p = (kerb_probability_at(h, t, winner, y0, x0) * (1 - fx) + kerb_probability_at(h, t, winner, y0, x1) * fx) * (1 - fy) +
-         (kerb_probability_at(h, t, winner, y1, x0) * (1 - fx) + kerb_probability_at(h, t, winner, y1, x1) * fx) * fy;
-    *p = fmin(fmax(*p, 0.0), 1.0); /* "probabilities" that are none */
+    *p = fmin(fmax(kerb_between(d->probabilities[head] + winner * cells, &at), 0.0), 1.0); /* the clamp: "probabilities" that are none */
     return winner;
 }
 
-static KerbExpected kerb_expect(const KerbOutParams *p, const KerbTensor *scores, int px, int py)
+static KerbExpected kerb_expect(const KerbDefinition *d, int px, int py)
 {
+    const KerbOutParams *p = d->params;
     const KerbGeometry *g = &p->geometry;
     if (px < g->frame_x0 || px >= g->frame_x1 || py < g->frame_y0 || py >= g->frame_y1) return (KerbExpected){ KERB_LABEL_NONE, 0.0, false };
     KerbExpected e = { 0, 0.0, false };
@@ -90,12 +145,12 @@ static KerbExpected kerb_expect(const KerbOutParams *p, const KerbTensor *scores
             y = fmin(floor(y + 0.5), h->height - 1.0);
         }
         if (h->kind == KERB_SCORES_LABELS) {
-            double v = kerb_score_at(&scores[i], 0, (int)y, (int)x);
+            double v = d->scores[i][(int)y * h->width + (int)x];
             label = v < 0 || v > 255 ? KERB_LABEL_NONE : h->index[(int)v];
-            sure = label == KERB_LABEL_NONE && (v < 0 || v > 255) ? 0.0 : 1.0;
+            sure = v < 0 || v > 255 ? 0.0 : 1.0;
         } else {
             bool close;
-            label = h->index[kerb_expect_class(h, &scores[i], x, y, &sure, &close)];
+            label = h->index[kerb_expect_class(d, i, x, y, &sure, &close)];
             tie |= close;
         }
         e.tie |= tie;
@@ -248,9 +303,10 @@ static void kerb_check_definition(const KerbCase *c, const KerbMaps *maps, const
 {
     kerb_plane_check_guards(&maps->labels);
     kerb_plane_check_guards(&maps->confidence);
+    KerbDefinition definition = kerb_define(&c->params, c->scores);
     for (int y = 0; y < c->params.format.height_px; y++)
         for (int x = 0; x < c->params.format.width_px; x++) {
-            KerbExpected e = kerb_expect(&c->params, c->scores, x, y);
+            KerbExpected e = kerb_expect(&definition, x, y);
             tally->pixels++;
             tally->ties += e.tie;
             if (e.tie) continue;
@@ -260,6 +316,7 @@ static void kerb_check_definition(const KerbCase *c, const KerbMaps *maps, const
             if (fabs(sure - e.confidence) > 0.5 + 255.0 * (double)KERB_PX_PROBABILITY_ERROR)
                 fail_msg("%s: pixel (%d, %d), label %d: confidence %d, not %.3f", what, x, y, label, sure, e.confidence);
         }
+    kerb_definition_free(&definition);
 }
 
 /* Plain C against the definition; every instruction set, three threads, and labels alone against plain C. */
