@@ -118,38 +118,58 @@ static KerbTensor transposed(const KerbTensor *t, bool swap)
     return view;
 }
 
+typedef struct Gemm {
+    KerbTensor a, b, c, slope; /* c, slope: views that broadcast to y; data NULL: none */
+    const KerbTensor *y;
+    double alpha, beta;
+    const KerbActivation *act;
+} Gemm;
+
+static int64_t broadcast_step(const KerbTensor *t, int axis) { return t->dims[axis] > 1 ? t->strides[axis] : 0; }
+
+static void gemm_block(const Gemm *g, int64_t i, int64_t j, int n)
+{
+    double sums[KERB_REF_BLOCK], other[KERB_REF_BLOCK];
+    RowProduct p = { .a = &g->a, .b = &g->b, .a_at = i * g->a.strides[0], .b_at = j * g->b.strides[1], .a_step = g->a.strides[1],
+                     .b_step = g->b.strides[0], .column_step = g->b.strides[1], .depth = g->a.dims[1] };
+    sum_floats(&p, n, sums);
+    for (int k = 0; k < n; k++) sums[k] *= g->alpha;
+    if (g->c.data) {
+        int64_t step = broadcast_step(&g->c, 1);
+        kerb_ref_read(&g->c, i * broadcast_step(&g->c, 0) + j * step, step, n, other);
+        for (int k = 0; k < n; k++) sums[k] += g->beta * other[k];
+    }
+    if (g->slope.data) {
+        int64_t step = broadcast_step(&g->slope, 1);
+        kerb_ref_read(&g->slope, j * step, step, n, other);
+    }
+    kerb_ref_activate(g->act, other, n, sums);
+    kerb_ref_write(g->y, i * g->y->strides[0] + j * g->y->strides[1], g->y->strides[1], n, sums);
+}
+
+/* C as a matrix: a vector lies along the columns. */
+static KerbTensor as_matrix(const KerbTensor *c)
+{
+    KerbTensor m = { .data = c->data, .dtype = c->dtype, .rank = 2, .dims = { 1, 1 } };
+    for (int i = 0; i < c->rank; i++) {
+        m.dims[2 - c->rank + i] = c->dims[i];
+        m.strides[2 - c->rank + i] = c->strides[i];
+    }
+    return m;
+}
+
 KerbStatus kerb_ref_gemm(const KerbRefCall *c)
 {
     const KerbTensor *y = &c->out[0], *bias = kerb_ref_input(c, 2);
-    const KerbActivation *act = &c->n->attrs.gemm.act;
-    double alpha = (double)c->n->attrs.gemm.alpha, beta = (double)c->n->attrs.gemm.beta;
-    if (c->in[0].rank != 2 || c->in[1].rank != 2 || y->rank != 2) return kerb_ref_fail(c, KERB_ERROR_ASSET, "matrices were expected");
-    KerbTensor a = transposed(&c->in[0], c->n->attrs.gemm.trans_a), b = transposed(&c->in[1], c->n->attrs.gemm.trans_b);
-    if (a.dims[1] != b.dims[0] || y->dims[0] != a.dims[0] || y->dims[1] != b.dims[1]) return kerb_ref_fail(c, KERB_ERROR_ASSET, "the shapes do not fit");
-    KerbTensor slope = kerb_ref_slope(c->g, act, y);
-    if (act->kind == KERB_ACT_PRELU && !slope.data) return kerb_ref_fail(c, KERB_ERROR_INTERNAL, "the fused PRelu has no slope");
-    if (!slope.data) slope = *y;        /* walked, never read */
-    const KerbTensor *c_or_y = bias ? bias : y;
-    const int64_t rows_first[2] = { y->dims[0], y->dims[1] };
-    for (int64_t i = 0; i < rows_first[0]; i++) {
-        KerbTensor row = { .data = y->data, .dtype = y->dtype, .rank = 2, .dims = { 1, y->dims[1] }, .strides = { 0, y->strides[1] } };
-        int64_t bias_step = c_or_y->rank && c_or_y->dims[c_or_y->rank - 1] > 1 ? c_or_y->strides[c_or_y->rank - 1] : 0;
-        int64_t bias_at = c_or_y->rank == 2 && c_or_y->dims[0] > 1 ? i * c_or_y->strides[0] : 0;
-        RowProduct p = { .a = &a, .b = &b, .a_at = i * a.strides[0], .a_step = a.strides[1], .b_step = b.strides[0], .column_step = b.strides[1], .depth = a.dims[1] };
-        for (int64_t j = 0; j < rows_first[1]; j += KERB_REF_BLOCK) {
-            int n = (int)(row.dims[1] - j < KERB_REF_BLOCK ? row.dims[1] - j : KERB_REF_BLOCK);
-            double sums[KERB_REF_BLOCK], other[KERB_REF_BLOCK];
-            p.b_at = j * b.strides[1];
-            sum_floats(&p, n, sums);
-            for (int k = 0; k < n; k++) sums[k] *= alpha;
-            if (bias) {
-                kerb_ref_read(bias, bias_at + j * bias_step, bias_step, n, other);
-                for (int k = 0; k < n; k++) sums[k] += beta * other[k];
-            }
-            if (act->kind == KERB_ACT_PRELU) kerb_ref_read(&slope, slope.dims[1] > 1 ? j * slope.strides[1] : 0, slope.dims[1] > 1 ? slope.strides[1] : 0, n, other);
-            kerb_ref_activate(act, other, n, sums);
-            kerb_ref_write(y, i * y->strides[0] + j * y->strides[1], y->strides[1], n, sums);
-        }
-    }
+    Gemm g = { .y = y, .act = &c->n->attrs.gemm.act, .alpha = (double)c->n->attrs.gemm.alpha, .beta = (double)c->n->attrs.gemm.beta };
+    if (c->in[0].rank != 2 || c->in[1].rank != 2 || y->rank != 2 || (bias && bias->rank > 2)) return kerb_ref_fail(c, KERB_ERROR_ASSET, "matrices were expected");
+    g.a = transposed(&c->in[0], c->n->attrs.gemm.trans_a);
+    g.b = transposed(&c->in[1], c->n->attrs.gemm.trans_b);
+    if (bias) g.c = as_matrix(bias);
+    if (g.a.dims[1] != g.b.dims[0] || y->dims[0] != g.a.dims[0] || y->dims[1] != g.b.dims[1]) return kerb_ref_fail(c, KERB_ERROR_ASSET, "the shapes do not fit");
+    g.slope = kerb_ref_slope(c->g, g.act, y);
+    if (g.act->kind == KERB_ACT_PRELU && !g.slope.data) return kerb_ref_fail(c, KERB_ERROR_INTERNAL, "the fused PRelu has no slope");
+    for (int64_t i = 0; i < y->dims[0]; i++)
+        for (int64_t j = 0; j < y->dims[1]; j += KERB_REF_BLOCK) gemm_block(&g, i, j, (int)(y->dims[1] - j < KERB_REF_BLOCK ? y->dims[1] - j : KERB_REF_BLOCK));
     return KERB_OK;
 }
