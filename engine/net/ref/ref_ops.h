@@ -10,7 +10,7 @@
 #include "net/ref/ref.h"
 
 #define KERB_REF_BLOCK 256 /* elements that are worked on at a time */
-#define KERB_REF_WALKED 5  /* tensors that one walk moves over */
+#define KERB_REF_WALKED 7  /* tensors that one walk moves over */
 
 /* One evaluation. in[i] is valid for i < n_in; kerb_ref_input() hides absent ones. */
 typedef struct KerbRefCall {

@@ -145,31 +145,53 @@ KerbStatus kerb_ref_qlinear_conv(const KerbRefCall *c)
     return KERB_OK;
 }
 
+/* A scale or zero point of a (per row) or b (per column) as a view that broadcasts to y. A vector is per row for a, where it needs an
+ * axis after it, and per column for b. */
+static bool matrix_scale(const KerbRefCall *c, int input, bool per_row, KerbTensor *view)
+{
+    const KerbTensor *y = &c->out[0];
+    *view = c->in[input];
+    if (kerb_tensor_elements(view) == 1) {
+        view->rank = 0;
+        return true;
+    }
+    if (per_row && view->rank == 1) {
+        view->rank = 2;
+        view->dims[1] = 1;
+    }
+    bool fits = view->rank <= y->rank;
+    for (int i = 0; i < view->rank && fits; i++) fits = view->dims[i] == 1 || view->dims[i] == y->dims[y->rank - view->rank + i];
+    if (!fits) kerb_ref_fail(c, KERB_ERROR_ASSET, "input %d does not fit the %s of the result", input, per_row ? "rows" : "columns");
+    return fits;
+}
+
 KerbStatus kerb_ref_qlinear_matmul(const KerbRefCall *c)
 {
     const KerbTensor *a = &c->in[0], *b = &c->in[3], *y = &c->out[0];
     int rank = y->rank;
     if (a->rank < 2 || b->rank < 2 || rank < 2 || rank != (a->rank > b->rank ? a->rank : b->rank) || a->dims[a->rank - 1] != b->dims[b->rank - 2])
         return kerb_ref_fail(c, KERB_ERROR_ASSET, "the shapes do not fit");
-    int64_t rows = y->dims[rank - 2], columns = y->dims[rank - 1], depth = a->dims[a->rank - 1];
-    if (!check_per_channel(c, 1, rows) || !check_per_channel(c, 2, rows) || !check_per_channel(c, 4, columns) || !check_per_channel(c, 5, columns)) return KERB_ERROR_ASSET;
-    /* Axes before the matrices broadcast; the matrices are walked here: row and column of y, then along the depth. */
+    KerbTensor a_scale, a_zero, b_scale, b_zero;
+    if (!matrix_scale(c, 1, true, &a_scale) || !matrix_scale(c, 2, true, &a_zero) || !matrix_scale(c, 4, false, &b_scale) ||
+        !matrix_scale(c, 5, false, &b_zero))
+        return KERB_ERROR_ASSET;
+    /* Every element of y by itself: the walk stands still along the depth, which is the inner loop's. */
     KerbTensor a_rows = *a, b_columns = *b;
-    a_rows.dims[a->rank - 1] = 1;
-    b_columns.dims[b->rank - 2] = 1;
+    a_rows.dims[a->rank - 1] = b_columns.dims[b->rank - 2] = 1;
+    int64_t depth = a->dims[a->rank - 1], a_step = a->strides[a->rank - 1], b_step = b->strides[b->rank - 2];
+    float y_scale = (float)kerb_ref_load(&c->in[6], 0);
     double lo, hi, zero = kerb_ref_load(&c->in[7], 0);
     type_range(y->dtype, &lo, &hi);
-    int64_t element = 0;
+    const KerbTensor *const walked[] = { y, &a_rows, &b_columns, &a_scale, &a_zero, &b_scale, &b_zero };
     KerbRefWalk w;
-    for (kerb_ref_walk(&w, rank, y->dims, 3, (const KerbTensor *const[]){ y, &a_rows, &b_columns }); !w.done; kerb_ref_walk_next(&w)) {
-        for (int64_t i = 0; i < w.row; i++, element++) {
-            int64_t row = element / columns % rows, column = element % columns, sum = 0;
-            int64_t a_zero = (int64_t)per_channel(&c->in[2], row), b_zero = (int64_t)per_channel(&c->in[5], column);
-            for (int64_t k = 0; k < depth; k++)
-                sum += (kerb_ref_load_i64(a, w.offset[1] + i * w.step[1] + k * a->strides[a->rank - 1]) - a_zero) *
-                       (kerb_ref_load_i64(b, w.offset[2] + i * w.step[2] + k * b->strides[b->rank - 2]) - b_zero);
-            float scale = (float)per_channel(&c->in[1], row) * (float)per_channel(&c->in[4], column) / (float)kerb_ref_load(&c->in[6], 0);
-            kerb_ref_store(y, w.offset[0] + i * w.step[0], quantized((float)sum * scale, zero, lo, hi));
+    for (kerb_ref_walk(&w, rank, y->dims, 7, walked); !w.done; kerb_ref_walk_next(&w)) {
+        for (int64_t i = 0; i < w.row; i++) {
+            int64_t at[7], sum = 0;
+            for (int k = 0; k < 7; k++) at[k] = w.offset[k] + i * w.step[k];
+            int64_t za = kerb_ref_load_i64(&a_zero, at[4]), zb = kerb_ref_load_i64(&b_zero, at[6]);
+            for (int64_t k = 0; k < depth; k++) sum += (kerb_ref_load_i64(a, at[1] + k * a_step) - za) * (kerb_ref_load_i64(b, at[2] + k * b_step) - zb);
+            float scale = (float)kerb_ref_load(&a_scale, at[3]) * (float)kerb_ref_load(&b_scale, at[5]) / y_scale;
+            kerb_ref_store(y, at[0], quantized((float)sum * scale, zero, lo, hi));
         }
     }
     return KERB_OK;

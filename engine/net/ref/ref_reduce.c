@@ -155,6 +155,7 @@ KerbStatus kerb_ref_reduce(const KerbRefCall *c)
     unsigned mask;
     if (kind >= KERB_REDUCE_COUNT) return kerb_ref_fail(c, KERB_ERROR_INTERNAL, "no such reduction (%d)", (int)kind);
     if (!axes_mask(c, 1, x->rank, c->n->attrs.reduce.noop_with_empty_axes, &mask)) return KERB_ERROR_ASSET;
+    if (c->n->attrs.reduce.spatial) mask = ((1u << x->rank) - 1) & ~3u;
     KerbTensor reduced, kept, to;
     kerb_ref_split_axes(x, mask, &reduced, &kept);
     KerbStatus status = kept_view(c, y, mask, &kept, &to);
