@@ -3,7 +3,7 @@
 """Trains models/kerb-demo.onnx, the model of scripts/demo, on the ground truth of kerbtestsrc's synthetic drive.
 
     pip install -r scripts/train/requirements.txt
-    scripts/train/demo.py [--steps 2500] [--out models]
+    scripts/train/demo.py [--steps 1500] [--out models]
 
 The drive (plugin/drive.c, the very code behind kerbtestsrc) is compiled and called from here, so that every batch is new: other seeds, times, weather
 and sizes. The network is a small encoder with dilated residual blocks and two skips (fully convolutional, any size that is a multiple of 16); the
@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WIDTH, HEIGHT = 512, 288      # of the card
-TRAIN_WIDTH, TRAIN_HEIGHT = 384, 216
+TRAIN_WIDTH, TRAIN_HEIGHT = 320, 192
 CLEAR, NIGHT, RAIN = range(3)
 
 
@@ -134,8 +134,8 @@ def evaluate(net, drive, pool, classes, device, frames=300):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=2500)
-    parser.add_argument("--batch", type=int, default=12)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "models")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
@@ -168,7 +168,7 @@ def main():
             optimiser.step()
             schedule.step()
             upcoming = future.result()
-            if step % 250 == 0:
+            if step % 100 == 0:
                 print(f"step {step} loss {loss.item():.3f}", flush=True)
 
     iou = evaluate(net, drive, pool, classes, device)
