@@ -39,8 +39,8 @@ typedef struct KerbInJob {
     uint8_t *data;
 } KerbInJob;
 
-/* What a task keeps while it walks down a tile. Source row r of a component lives in slot r % 2: a footprint reads rows in order, and the only
- * row that the next footprint reads again is the last (bilinear: two), so nothing is filtered twice. */
+/* What a task keeps while it walks down a tile. Source row r of a component lives in slot r % 2: a footprint reads rows in order, and the
+ * only row that the next footprint reads again is the last (bilinear: two), so nothing is filtered twice. */
 typedef struct KerbInScratch {
     _Alignas(64) float row[3][2][KERB_IN_TILE];
     _Alignas(64) float sum[3][KERB_IN_TILE];
@@ -121,7 +121,8 @@ static KerbStatus kerb_in_check(const KerbInParams *p, KerbError *error)
         return kerb_fail(error, KERB_ERROR_ARGUMENT, "network input %s cannot take a picture: 1x%dxHxW is needed",
                          kerb_dims_text(t->rank, t->dims, dims, sizeof dims), channels);
     if (t->dtype != KERB_F32 && t->dtype != KERB_BF16)
-        return kerb_fail(error, KERB_ERROR_ARGUMENT, "network input of type %s: frames are written as f32 or bf16", kerb_dtype_name(t->dtype));
+        return kerb_fail(error, KERB_ERROR_ARGUMENT, "network input of type %s: frames are written as f32 or bf16",
+                         kerb_dtype_name(t->dtype));
     for (int i = 1; i < 4; i++)
         if (t->dims[i] > 1 && t->strides[i] < 1)
             return kerb_fail(error, KERB_ERROR_ARGUMENT, "network input has stride %lld on axis %d", (long long)t->strides[i], i);
@@ -134,8 +135,8 @@ static KerbStatus kerb_in_check(const KerbInParams *p, KerbError *error)
                          kerb_dims_text(t->rank, t->dims, dims, sizeof dims));
     for (int c = 0; c < channels; c++)
         if (!(p->std[c] > 0) || !isfinite(p->mean[c]) || !isfinite(p->std[c]) || !isfinite((fabsf(p->mean[c]) + 512) / p->std[c]))
-            return kerb_fail(error, KERB_ERROR_ARGUMENT, "mean %g and std %g of channel %d: std must be above 0, and both finite", p->mean[c],
-                             p->std[c], c);
+            return kerb_fail(error, KERB_ERROR_ARGUMENT, "mean %g and std %g of channel %d: std must be above 0, and both finite",
+                             p->mean[c], p->std[c], c);
     return KERB_OK;
 }
 

@@ -27,7 +27,7 @@ typedef struct KerbInParams {
     KerbGeometry geometry; /* frame size == format's, network size == input's dims */
     KerbColor color;       /* RGB, BGR or GRAY (BT.601 luma of R'G'B'); never AUTO. 3 channels, GRAY 1 */
     float mean[3], std[3]; /* input = (value - mean) / std, value 0..255, in the order of the network's channels */
-    KerbTensor input;      /* 1 x C x H x W, f32 or bf16, any strides with x-stride and channel-stride; memory that run writes to is given then */
+    KerbTensor input;      /* 1 x C x H x W, f32 or bf16, any strides above 0; the memory that run writes to is given then */
     unsigned cpu_flags;    /* kerb_cpu_flags(), or fewer in tests: the result is the same to the bit */
 } KerbInParams;
 
@@ -35,9 +35,10 @@ typedef struct KerbInParams {
 typedef struct KerbIn KerbIn;
 /* ARGUMENT: parameters that contradict each other, std not above 0. MEMORY. */
 KerbStatus kerb_in_new(KerbIn **out, const KerbInParams *params, KerbError *error);
-/* Writes every element of `input` (its memory; shape, strides and type are params->input's). Letterbox borders: the value that the mean colour
- * gives, that is 0. Padding channels (channel stride 1, x-stride above C) are set to 0. Gaps between rows are left alone. `frame` has passed
- * kerb_frame_check(). NULL pool: on the caller alone, with the same bits. Takes about 45 KiB of each thread's stack; allocates nothing. */
+/* Writes every element of `input` (its memory; shape, strides and type are params->input's). Letterbox borders: the value that the mean
+ * colour gives, that is 0. Padding channels (channel stride 1, x-stride above C) are set to 0. Gaps between rows are left alone. `frame`
+ * has passed kerb_frame_check(). NULL pool: on the caller alone, with the same bits. Takes about 45 KiB of each thread's stack; allocates
+ * nothing. */
 void kerb_in_run(const KerbIn *in, const KerbFrame *frame, const KerbTensor *input, KerbPool *pool);
 void kerb_in_free(KerbIn **in);
 

@@ -34,8 +34,8 @@ typedef struct KerbInBoxGroup {
     int32_t start[KERB_IN_GROUP], n[KERB_IN_GROUP];
     int32_t n_max;
     float middle;
-    /* Shrinking by up to 3: four outputs read 16 samples, up to 4 each. A byte shuffle's control that puts output x's samples from base on into
-     * bytes 4x..4x+3, the first into the first, the last of two or more into the last; 0x80 (nought) where there is none. */
+    /* Shrinking by up to 3: four outputs read 16 samples, up to 4 each. A byte shuffle's control that puts output x's samples from base on
+     * into bytes 4x..4x+3, the first into the first, the last of two or more into the last; 0x80 (nought) where there is none. */
     bool quads;
     int32_t base[4];
     uint8_t samples[4][16];

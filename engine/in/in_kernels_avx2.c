@@ -109,7 +109,8 @@ static int kerb_in_sum_bytes(const uint8_t *s, int n)
 {
     __m256i sum = _mm256_setzero_si256();
     int i = 0;
-    for (; i + 32 <= n; i += 32) sum = _mm256_add_epi64(sum, _mm256_sad_epu8(_mm256_loadu_si256((const __m256i *)(s + i)), _mm256_setzero_si256()));
+    for (; i + 32 <= n; i += 32)
+        sum = _mm256_add_epi64(sum, _mm256_sad_epu8(_mm256_loadu_si256((const __m256i *)(s + i)), _mm256_setzero_si256()));
     __m128i half = _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
     for (; i + 8 <= n; i += 8) half = _mm_add_epi64(half, _mm_sad_epu8(_mm_loadl_epi64((const __m128i *)(s + i)), _mm_setzero_si128()));
     int total = _mm_cvtsi128_si32(half) + _mm_extract_epi32(half, 2);
@@ -124,7 +125,8 @@ typedef struct KerbInBox8 {
 
 static KerbInBox8 kerb_in_box8_quads(const uint8_t *src, const KerbInBoxGroup *t, int half)
 {
-    __m128i low = _mm_loadu_si128((const __m128i *)(src + t->base[2 * half])), high = _mm_loadu_si128((const __m128i *)(src + t->base[2 * half + 1]));
+    __m128i low = _mm_loadu_si128((const __m128i *)(src + t->base[2 * half])),
+            high = _mm_loadu_si128((const __m128i *)(src + t->base[2 * half + 1]));
     __m256i window = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
     __m256i bytes = _mm256_shuffle_epi8(window, _mm256_loadu_si256((const __m256i *)t->samples[2 * half]));
     __m256i sum = _mm256_madd_epi16(_mm256_maddubs_epi16(bytes, _mm256_set1_epi8(1)), _mm256_set1_epi16(1));
@@ -208,7 +210,8 @@ static void kerb_in_luma_avx2(float *planes, float scale, float bias, int n)
     const __m256 kr = _mm256_set1_ps(0.299f), kg = _mm256_set1_ps(0.587f), kb = _mm256_set1_ps(0.114f);
     const __m256 factor = _mm256_set1_ps(scale), term = _mm256_set1_ps(bias);
     for (int i = 0; i < n; i += 8) {
-        __m256 r = _mm256_load_ps(planes + i), g = _mm256_load_ps(planes + KERB_IN_TILE + i), b = _mm256_load_ps(planes + 2 * KERB_IN_TILE + i);
+        __m256 r = _mm256_load_ps(planes + i), g = _mm256_load_ps(planes + KERB_IN_TILE + i),
+               b = _mm256_load_ps(planes + 2 * KERB_IN_TILE + i);
         __m256 y = _mm256_add_ps(_mm256_add_ps(_mm256_mul_ps(kr, r), _mm256_mul_ps(kg, g)), _mm256_mul_ps(kb, b));
         _mm256_store_ps(planes + i, _mm256_add_ps(_mm256_mul_ps(y, factor), term));
     }

@@ -67,7 +67,8 @@ static void kerb_in_interleave16(__m512 out[3], const float *planes)
     const __m512i r_lanes = _mm512_setr_epi32(0, 11, 6, 1, 12, 7, 2, 13, 8, 3, 14, 9, 4, 15, 10, 5);
     const __m512i g_lanes = _mm512_setr_epi32(5, 0, 11, 6, 1, 12, 7, 2, 13, 8, 3, 14, 9, 4, 15, 10);
     const __m512i b_lanes = _mm512_setr_epi32(10, 5, 0, 11, 6, 1, 12, 7, 2, 13, 8, 3, 14, 9, 4, 15);
-    __m512 r = _mm512_permutexvar_ps(r_lanes, _mm512_load_ps(planes)), g = _mm512_permutexvar_ps(g_lanes, _mm512_load_ps(planes + KERB_IN_TILE));
+    __m512 r = _mm512_permutexvar_ps(r_lanes, _mm512_load_ps(planes)),
+           g = _mm512_permutexvar_ps(g_lanes, _mm512_load_ps(planes + KERB_IN_TILE));
     __m512 b = _mm512_permutexvar_ps(b_lanes, _mm512_load_ps(planes + 2 * KERB_IN_TILE));
     /* lanes 0 3 6 9 12 15: 0x9249, 1 4 7 10 13: 0x2492, 2 5 8 11 14: 0x4924 */
     out[0] = _mm512_mask_blend_ps(0x4924, _mm512_mask_blend_ps(0x2492, r, g), b); /* lane l: channel l mod 3 */

@@ -118,7 +118,8 @@ static void check_geometry(int fw, int fh, int nw, int nh, KerbFit fit)
     kerb_geometry_init(&g, fw, fh, nw, nh, fit);
     /* Whole, inside, not empty. */
     assert_true(g.net_x0 >= 0 && g.net_x0 < g.net_x1 && g.net_x1 <= nw && g.net_y0 >= 0 && g.net_y0 < g.net_y1 && g.net_y1 <= nh);
-    assert_true(g.frame_x0 >= 0 && g.frame_x0 < g.frame_x1 && g.frame_x1 <= fw && g.frame_y0 >= 0 && g.frame_y0 < g.frame_y1 && g.frame_y1 <= fh);
+    assert_true(g.frame_x0 >= 0 && g.frame_x0 < g.frame_x1 && g.frame_x1 <= fw && g.frame_y0 >= 0 && g.frame_y0 < g.frame_y1 &&
+                g.frame_y1 <= fh);
     /* Edges meet edges. */
     assert_true(near(g.net_x0 * g.scale_x + g.offset_x, g.frame_x0) && near(g.net_x1 * g.scale_x + g.offset_x, g.frame_x1));
     assert_true(near(g.net_y0 * g.scale_y + g.offset_y, g.frame_y0) && near(g.net_y1 * g.scale_y + g.offset_y, g.frame_y1));
@@ -129,8 +130,10 @@ static void check_geometry(int fw, int fh, int nw, int nh, KerbFit fit)
         /* One side is full; the other keeps the aspect to half a pixel (or is the one pixel that it must be); centred. */
         double scale = fmin((double)nw / fw, (double)nh / fh);
         assert_true(shown_w == nw || shown_h == nh);
-        assert_true((fabs(shown_w - fw * scale) <= 0.5 + 1e-9 || shown_w == 1) && (fabs(shown_h - fh * scale) <= 0.5 + 1e-9 || shown_h == 1));
-        assert_true(nw - g.net_x1 - g.net_x0 >= 0 && nw - g.net_x1 - g.net_x0 <= 1 && nh - g.net_y1 - g.net_y0 >= 0 && nh - g.net_y1 - g.net_y0 <= 1);
+        assert_true((fabs(shown_w - fw * scale) <= 0.5 + 1e-9 || shown_w == 1) &&
+                    (fabs(shown_h - fh * scale) <= 0.5 + 1e-9 || shown_h == 1));
+        assert_true(nw - g.net_x1 - g.net_x0 >= 0 && nw - g.net_x1 - g.net_x0 <= 1 && nh - g.net_y1 - g.net_y0 >= 0 &&
+                    nh - g.net_y1 - g.net_y0 <= 1);
     }
     if (fit == KERB_FIT_CROP) {
         double scale = fmin((double)fw / nw, (double)fh / nh);

@@ -38,7 +38,8 @@ static void every_half_pattern(void **state)
                 assert_true(isnan(h->to_f32(back)));
                 assert_int_equal(back >> 15, v >> 15);
             } else {
-                if ((double)got != want || !signbit(got) != !signbit(want)) fail_msg("type %zu pattern %04x: %g, not %g", t, v, (double)got, want);
+                if ((double)got != want || !signbit(got) != !signbit(want))
+                    fail_msg("type %zu pattern %04x: %g, not %g", t, v, (double)got, want);
                 assert_int_equal(back, v);
             }
         }
@@ -58,7 +59,8 @@ static void half_rounds_to_nearest_even(void **state)
             assert_int_equal(h->from_f32(nextafterf(middle, INFINITY)), v + 1);
             assert_int_equal(h->from_f32(-middle), (v + (v & 1)) | 0x8000);
         }
-        double largest = decode(top - 1, h->exponent_bits, h->mantissa_bits), step = largest - decode(top - 2, h->exponent_bits, h->mantissa_bits);
+        double largest = decode(top - 1, h->exponent_bits, h->mantissa_bits),
+               step = largest - decode(top - 2, h->exponent_bits, h->mantissa_bits);
         assert_int_equal(h->from_f32((float)(largest + step / 2)), top);
         assert_int_equal(h->from_f32(nextafterf((float)(largest + step / 2), 0)), top - 1);
         assert_int_equal(h->from_f32(INFINITY), top);
@@ -141,7 +143,8 @@ static void every_conversion(void **state)
                         if (from == KERB_BOOL || to == KERB_BOOL) want = want != 0;
                         assert_true(kerb_tensor_get(&dst, i) == want);
                         assert_int_equal(kerb_tensor_get_i64(&dst, i), (int64_t)want);
-                        KerbTensor one = kerb_tensor(b + (size_t)(n * 20 + p * 5 + c) * kerb_dtype_bytes((KerbDtype)to), (KerbDtype)to, 0, NULL);
+                        KerbTensor one =
+                            kerb_tensor(b + (size_t)(n * 20 + p * 5 + c) * kerb_dtype_bytes((KerbDtype)to), (KerbDtype)to, 0, NULL);
                         assert_true(kerb_tensor_get(&one, 0) == want); /* and lies where the strides say */
                     }
             for (size_t p = 0; p < 8; p++) /* padding is left alone */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* kerb-in-bench [THREADS [RUNS]]: median and p99 time of kerb_in_run for usual cases, every variant in one run, interleaved so that what else the
- * machine does hits all alike. Not a test: timings gate nothing. */
+/* kerb-in-bench [THREADS [RUNS]]: median and p99 time of kerb_in_run for usual cases, every variant in one run, interleaved so that what
+ * else the machine does hits all alike. Not a test: timings gate nothing. */
 #include "in_fixture.h"
 
 #include "base/trace.h"
@@ -44,8 +44,8 @@ int main(int argc, char **argv)
     char cpu[256];
     KerbPool *pool;
     if (kerb_pool_new(&pool, threads, NULL) != KERB_OK) return 7;
-    printf("%s, %d threads, n = %d after 3 warm-up runs\n%-38s %-7s %10s %10s %10s\n", kerb_cpu_name(cpu, sizeof cpu), threads, runs, "", "",
-           "median us", "p99 us", "ns/pixel");
+    printf("%s, %d threads, n = %d after 3 warm-up runs\n%-38s %-7s %10s %10s %10s\n", kerb_cpu_name(cpu, sizeof cpu), threads, runs, "",
+           "", "median us", "p99 us", "ns/pixel");
     int64_t *times[3];
     for (int v = 0; v < 3; v++) times[v] = calloc((size_t)runs, sizeof *times[v]);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

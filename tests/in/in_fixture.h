@@ -21,7 +21,7 @@
 
 #define GUARD 0xA5
 #define GUARD_BYTES 64
-/* On the scale of 0..255: float arithmetic of a few hundred operations at most; and below what half a step of bf16 or of 8 bits could show. */
+/* On the scale of 0..255: float arithmetic of a few hundred operations at most; far below a step of 8 bits. */
 #define TOLERANCE 1e-3
 
 static inline uint32_t fixture_random(uint32_t *state)
@@ -40,7 +40,7 @@ typedef struct FixtureFrame {
 
 static inline KerbVideoFormat fixture_format(KerbPixelFormat format, int w, int h, KerbMatrix matrix, KerbRange range, KerbChromaSite site)
 {
-    return (KerbVideoFormat){ .pixel_format = format, .width_px = w, .height_px = h, .matrix = matrix, .range = range, .chroma_site = site };
+    return (KerbVideoFormat){.pixel_format = format, .width_px = w, .height_px = h, .matrix = matrix, .range = range, .chroma_site = site};
 }
 
 /* stride_extra guard bytes after each row (none after the last: it ends where the block ends). smooth: low frequencies, else noise. */
@@ -58,7 +58,8 @@ static inline FixtureFrame fixture_frame_new(const KerbVideoFormat *f, int strid
         memset(r.memory[p], GUARD, r.bytes[p]);
         for (int y = 0; y < rows; y++)
             for (int x = 0; x < row; x++) {
-                double wave = 128 + 90 * sin(0.05 * x + p) * cos(0.07 * y) + 30 * sin(0.011 * x * (1 + p)) + (double)(fixture_random(&state) % 5);
+                double wave =
+                    128 + 90 * sin(0.05 * x + p) * cos(0.07 * y) + 30 * sin(0.011 * x * (1 + p)) + (double)(fixture_random(&state) % 5);
                 r.memory[p][(size_t)y * (size_t)stride + (size_t)x] = smooth ? (uint8_t)wave : (uint8_t)(fixture_random(&state) >> 11);
             }
         r.frame.planes[p] = r.memory[p];
@@ -113,7 +114,8 @@ static inline void fixture_rgb(const KerbVideoFormat *f, const double s[3], doub
         static const double k[3][2] = { { 0.299, 0.114 }, { 0.2126, 0.0722 }, { 0.2627, 0.0593 } };
         double kr = k[f->matrix][0], kb = k[f->matrix][1];
         bool limited = f->range == KERB_RANGE_LIMITED;
-        double y = limited ? (s[0] - 16) / 219 : s[0] / 255, cb = (s[1] - 128) / (limited ? 224 : 255), cr = (s[2] - 128) / (limited ? 224 : 255);
+        double y = limited ? (s[0] - 16) / 219 : s[0] / 255, cb = (s[1] - 128) / (limited ? 224 : 255),
+               cr = (s[2] - 128) / (limited ? 224 : 255);
         double r = y + 2 * (1 - kr) * cr, b = y + 2 * (1 - kb) * cb;
         rgb[0] = 255 * r, rgb[2] = 255 * b, rgb[1] = 255 * (y - kr * r - kb * b) / (1 - kr - kb);
     }
@@ -245,7 +247,8 @@ typedef struct FixtureOutput {
 static inline FixtureOutput fixture_output_new(const KerbInParams *p)
 {
     FixtureOutput o = { .tensor = p->input };
-    int64_t last = 1, pixel = p->input.strides[1] == 1 && p->input.strides[3] > p->input.dims[1] ? p->input.strides[3] - p->input.dims[1] : 0;
+    int64_t last = 1,
+            pixel = p->input.strides[1] == 1 && p->input.strides[3] > p->input.dims[1] ? p->input.strides[3] - p->input.dims[1] : 0;
     for (int i = 1; i < 4; i++) last += (p->input.dims[i] - 1) * p->input.strides[i];
     o.bytes = (size_t)(last + pixel) * kerb_dtype_bytes(p->input.dtype);
     o.block = malloc(o.bytes + 2 * GUARD_BYTES);
@@ -276,7 +279,8 @@ static inline void fixture_run(const KerbInParams *p, const KerbFrame *frame, Fi
 
 static inline double fixture_value(const KerbTensor *t, int64_t element)
 {
-    return t->dtype == KERB_F32 ? (double)((const float *)t->data)[element] : (double)kerb_bf16_to_f32(((const uint16_t *)t->data)[element]);
+    return t->dtype == KERB_F32 ? (double)((const float *)t->data)[element]
+                                : (double)kerb_bf16_to_f32(((const uint16_t *)t->data)[element]);
 }
 
 /* Largest difference on the scale of 0..255, less what rounding to bf16 may take (half a step: at most 2^-8 of the value). */
@@ -312,11 +316,12 @@ static inline void fixture_check(const KerbInParams *p, int stride_extra, uint32
     double *reference = fixture_reference(p, &frame.frame);
     double worst = fixture_difference(p, &o.tensor, reference);
     if (!(worst <= TOLERANCE))
-        fail_msg("%s %dx%d matrix %d range %d site %d -> %dx%d (shown %d..%d x %d..%d) colour %d %s strides %d,%d flags %x seed %u: off by %g",
-                 kerb_pixel_format_name(p->format.pixel_format), p->format.width_px, p->format.height_px, p->format.matrix, p->format.range,
-                 p->format.chroma_site, p->geometry.net_width_px, p->geometry.net_height_px, p->geometry.net_x0, p->geometry.net_x1,
-                 p->geometry.net_y0, p->geometry.net_y1, p->color, kerb_dtype_name(p->input.dtype), (int)p->input.strides[1],
-                 (int)p->input.strides[3], p->cpu_flags, seed, worst);
+        fail_msg(
+            "%s %dx%d matrix %d range %d site %d -> %dx%d (shown %d..%d x %d..%d) colour %d %s strides %d,%d flags %x seed %u: off by %g",
+            kerb_pixel_format_name(p->format.pixel_format), p->format.width_px, p->format.height_px, p->format.matrix, p->format.range,
+            p->format.chroma_site, p->geometry.net_width_px, p->geometry.net_height_px, p->geometry.net_x0, p->geometry.net_x1,
+            p->geometry.net_y0, p->geometry.net_y1, p->color, kerb_dtype_name(p->input.dtype), (int)p->input.strides[1],
+            (int)p->input.strides[3], p->cpu_flags, seed, worst);
     fixture_check_padding(&o.tensor);
     free(reference);
     fixture_output_free(&o);

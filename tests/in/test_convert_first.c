@@ -4,8 +4,9 @@
  * pictures with the statistics of nature: amplitudes that fall with 1 / frequency, edges of objects, and noise of a camera. */
 #include "in_fixture.h"
 
-/* Mean and largest difference on the scale of 0..255. The mean is rounding (1/4 of a step of 255 for values rounded once, scaled by the matrix) and chroma
- * that is filtered twice; the largest is at the edge of a saturated object, where filtering chroma twice spreads it over one pixel more. */
+/* Mean and largest difference on the scale of 0..255. The mean is rounding (1/4 of a step of 255 for values rounded once, scaled by the
+ * matrix) and chroma that is filtered twice; the largest is at the edge of a saturated object, where filtering chroma twice spreads it over
+ * one pixel more. */
 #define MEAN_BOUND 0.6
 #define LARGEST_BOUND 20.0
 #define P99_BOUND 7.0
@@ -15,8 +16,8 @@ static double clamp_byte(double v) { return v < 0 ? 0 : v > 255 ? 255 : v; }
 /* R'G'B' of a scene at (x, y) of a w x h frame. */
 static void scene(int x, int y, uint32_t seed, double rgb[3])
 {
-    static const double objects[4][7] = { { 40, 30, 60, 40, 200, 30, 20 }, { 150, 90, 90, 60, 20, 60, 180 }, { 60, 100, 30, 70, 230, 220, 40 },
-                                          { 200, 20, 50, 50, 30, 160, 60 } };
+    static const double objects[4][7] = {
+        {40, 30, 60, 40, 200, 30, 20}, {150, 90, 90, 60, 20, 60, 180}, {60, 100, 30, 70, 230, 220, 40}, {200, 20, 50, 50, 30, 160, 60}};
     double base = 110 + 0.25 * y;
     for (int k = 1; k <= 6; k++)
         base += 40.0 / (1 << k) * sin(0.011 * (1 << k) * x + k * (double)seed) * cos(0.009 * (1 << k) * y + 2 * k);
@@ -90,7 +91,8 @@ static void natural_pictures(void **state)
                 mean += usual[i] / (double)n;
             }
             qsort(usual, n, sizeof *usual, compare_double);
-            printf("320x180 -> %dx%d: mean %.3f, p99 %.2f, largest %.2f of 255\n", sizes[s][0], sizes[s][1], mean, usual[n * 99 / 100], usual[n - 1]);
+            printf("320x180 -> %dx%d: mean %.3f, p99 %.2f, largest %.2f of 255\n", sizes[s][0], sizes[s][1], mean, usual[n * 99 / 100],
+                   usual[n - 1]);
             assert_true(mean <= MEAN_BOUND);
             assert_true(usual[n * 99 / 100] <= P99_BOUND);
             assert_true(usual[n - 1] <= LARGEST_BOUND);

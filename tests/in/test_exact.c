@@ -44,7 +44,8 @@ static void whole_scales(void **state)
 {
     for (int f = KERB_FORMAT_I420; f < KERB_FORMAT_COUNT; f++)
         for (int s = 1; s <= 5; s++) {
-            KerbVideoFormat format = fixture_format((KerbPixelFormat)f, 48 * s, 20 * s, KERB_MATRIX_BT601, KERB_RANGE_LIMITED, KERB_CHROMA_LEFT);
+            KerbVideoFormat format =
+                fixture_format((KerbPixelFormat)f, 48 * s, 20 * s, KERB_MATRIX_BT601, KERB_RANGE_LIMITED, KERB_CHROMA_LEFT);
             KerbInParams p = fixture_params(format, 48, 20, KERB_FIT_STRETCH, KERB_COLOR_RGB, KERB_F32, FIXTURE_NCHW);
             fixture_check(&p, 0, (uint32_t)(f * 10 + s));
         }
@@ -88,8 +89,8 @@ static void widths(void **state)
         for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++)
             for (int k = 0; k < 3; k++) {
                 static const double scale[] = { 1.5, 3, 0.5 };
-                KerbVideoFormat format = fixture_format(some_formats[f], (int)(widths[i] * scale[k]), 5, KERB_MATRIX_BT709, KERB_RANGE_LIMITED,
-                                                        KERB_CHROMA_CENTRE);
+                KerbVideoFormat format = fixture_format(some_formats[f], (int)(widths[i] * scale[k]), 5, KERB_MATRIX_BT709,
+                                                        KERB_RANGE_LIMITED, KERB_CHROMA_CENTRE);
                 KerbInParams p = fixture_params(format, widths[i], 3, KERB_FIT_STRETCH, KERB_COLOR_RGB, KERB_F32, FIXTURE_NHWC);
                 fixture_check(&p, 1, (uint32_t)i);
             }
@@ -101,7 +102,8 @@ static void layouts_and_types(void **state)
         for (int type = 0; type < 2; type++)
             for (int color = KERB_COLOR_RGB; color <= KERB_COLOR_GRAY; color++)
                 for (int w = 1; w <= 70; w += 23) {
-                    KerbVideoFormat format = fixture_format(KERB_FORMAT_NV21, 95, 40, KERB_MATRIX_BT709, KERB_RANGE_LIMITED, KERB_CHROMA_LEFT);
+                    KerbVideoFormat format =
+                        fixture_format(KERB_FORMAT_NV21, 95, 40, KERB_MATRIX_BT709, KERB_RANGE_LIMITED, KERB_CHROMA_LEFT);
                     KerbInParams p = fixture_params(format, w, 21, KERB_FIT_LETTERBOX, (KerbColor)color, type ? KERB_BF16 : KERB_F32,
                                                     (FixtureLayout)layout);
                     fixture_check(&p, 0, (uint32_t)w);

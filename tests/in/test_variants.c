@@ -43,9 +43,9 @@ static void variants_equal_plain_c(void **state)
                                                (KerbChromaSite)(fixture_random(&r) % 2));
             int net_w = 1 + (int)(fixture_random(&r) % 200), net_h = 1 + (int)(fixture_random(&r) % 30);
             if (seed % 5 == 0) net_w = 1 + f.width_px / (2 + (int)(fixture_random(&r) % 9)); /* areas */
-            KerbInParams p = fixture_params(f, net_w, net_h, (KerbFit)(KERB_FIT_STRETCH + fixture_random(&r) % 3),
-                                            (KerbColor)(KERB_COLOR_RGB + fixture_random(&r) % 3), fixture_random(&r) % 2 ? KERB_F32 : KERB_BF16,
-                                            (FixtureLayout)(fixture_random(&r) % FIXTURE_LAYOUTS));
+            KerbInParams p = fixture_params(
+                f, net_w, net_h, (KerbFit)(KERB_FIT_STRETCH + fixture_random(&r) % 3), (KerbColor)(KERB_COLOR_RGB + fixture_random(&r) % 3),
+                fixture_random(&r) % 2 ? KERB_F32 : KERB_BF16, (FixtureLayout)(fixture_random(&r) % FIXTURE_LAYOUTS));
             p.cpu_flags = variants[v];
             check_same(p, 0, (int)(fixture_random(&r) % 9), seed);
         }
@@ -58,7 +58,8 @@ static void threads_equal_one(void **state)
     for (int threads = 1; threads <= 5; threads++)
         for (int f = KERB_FORMAT_I420; f < KERB_FORMAT_COUNT; f += 3)
             for (int h = 1; h <= 101; h += 20) {
-                KerbVideoFormat format = fixture_format((KerbPixelFormat)f, 200, 150, KERB_MATRIX_BT709, KERB_RANGE_LIMITED, KERB_CHROMA_LEFT);
+                KerbVideoFormat format =
+                    fixture_format((KerbPixelFormat)f, 200, 150, KERB_MATRIX_BT709, KERB_RANGE_LIMITED, KERB_CHROMA_LEFT);
                 KerbInParams p = fixture_params(format, 90, h, KERB_FIT_LETTERBOX, KERB_COLOR_RGB, KERB_F32, FIXTURE_NHWC);
                 check_same(p, threads, 0, (uint32_t)h);
             }
