@@ -35,8 +35,8 @@ static const struct {
     [KERB_OP_PAD] = { kerb_ref_pad, 2, 0 },
     [KERB_OP_SPLIT] = { kerb_ref_split, 1, 1 },
     [KERB_OP_SLICE] = { kerb_ref_slice, 3, 0 },
-    [KERB_OP_SHAPE] = { kerb_ref_shape, 1, 0 },
-    [KERB_OP_SIZE] = { kerb_ref_size, 1, 0 },
+    [KERB_OP_SHAPE] = { kerb_ref_shape, 0, 0 }, /* of the input only the shape is looked at: it need not have data */
+    [KERB_OP_SIZE] = { kerb_ref_size, 0, 0 },
     [KERB_OP_GATHER] = { kerb_ref_gather, 2, 1 },
     [KERB_OP_GATHER_ELEMENTS] = { kerb_ref_gather_elements, 2, 1 },
     [KERB_OP_UNSQUEEZE] = { kerb_ref_reshape, 1, 0 },

@@ -2,8 +2,17 @@
 /* Operators that ask for shapes, make tensors of a given shape, or rearrange axes: most are one copy between two views. */
 #include "net/ref/ref_ops.h"
 
+/* Shape and Size need an input, but not its data. */
+static bool has_shape(const KerbRefCall *c)
+{
+    if (c->n_in == 1 && c->in[0].dtype != KERB_DTYPE_NONE) return true;
+    kerb_ref_fail(c, KERB_ERROR_ASSET, "input 0 is missing");
+    return false;
+}
+
 KerbStatus kerb_ref_shape(const KerbRefCall *c)
 {
+    if (!has_shape(c)) return KERB_ERROR_ASSET;
     const KerbTensor *x = &c->in[0], *y = &c->out[0];
     int64_t rank = x->rank, start = c->n->attrs.shape.start, end = c->n->attrs.shape.has_end ? c->n->attrs.shape.end : rank;
     if (start < 0) start += rank;
@@ -18,6 +27,7 @@ KerbStatus kerb_ref_shape(const KerbRefCall *c)
 
 KerbStatus kerb_ref_size(const KerbRefCall *c)
 {
+    if (!has_shape(c)) return KERB_ERROR_ASSET;
     kerb_ref_store_i64(&c->out[0], 0, kerb_tensor_elements(&c->in[0]));
     return KERB_OK;
 }
