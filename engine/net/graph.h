@@ -61,7 +61,8 @@
     X(DEQUANTIZE, "DequantizeLinear")  /* x, scale, [zero point] -> y; attrs.quantize */                                       \
     X(QLINEAR_CONV, "QLinearConv")     /* x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, [bias i32] -> y; attrs.conv */ \
     X(QLINEAR_MATMUL, "QLinearMatMul") /* a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero -> y */                      \
-    X(CUMSUM, "CumSum")                /* x, axis -> y; attrs.cumsum */
+    X(CUMSUM, "CumSum")                /* x, axis -> y; attrs.cumsum */                                                        \
+    X(GRID_SAMPLE, "GridSample")       /* x, grid (N, oh, ow, 2): where to look, -1..1, innermost axis first -> y; attrs.grid */
 
 typedef enum KerbOp {
 #define KERB_OP_ENUM(e, name) KERB_OP_##e,
@@ -160,6 +161,9 @@ typedef struct KerbResizeAttrs {
     double scale[KERB_MAX_RANK];
 } KerbResizeAttrs;
 
+/* What GridSample sees outside x. */
+typedef enum KerbGridPadding { KERB_GRID_ZEROS, KERB_GRID_BORDER, KERB_GRID_REFLECTION } KerbGridPadding;
+
 typedef union KerbAttrs {
     KerbConvAttrs conv;
     KerbPoolAttrs pool;
@@ -186,6 +190,7 @@ typedef union KerbAttrs {
     struct { float alpha, beta; bool trans_a, trans_b; KerbActivation act; } gemm;
     struct { int64_t axis, block_size; KerbDtype out; } quantize; /* out: QUANTIZE's output type where there is no zero point; NONE: u8 */
     struct { bool exclusive, reverse; } cumsum;
+    struct { KerbResizeMode mode; KerbGridPadding padding; bool align_corners; } grid;
     int64_t axis;
 } KerbAttrs;
 typedef enum KerbPadMode { KERB_PADDING_CONSTANT, KERB_PADDING_REFLECT, KERB_PADDING_EDGE, KERB_PADDING_WRAP } KerbPadMode;

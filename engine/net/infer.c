@@ -61,6 +61,7 @@ static const struct {
     [KERB_OP_QLINEAR_CONV] = { kerb_infer_qlinear_conv, 8 },
     [KERB_OP_QLINEAR_MATMUL] = { kerb_infer_qlinear_matmul, 8 },
     [KERB_OP_CUMSUM] = { kerb_infer_cumsum, 2 },
+    [KERB_OP_GRID_SAMPLE] = { kerb_infer_grid_sample, 2 },
 };
 
 /* ---- messages */

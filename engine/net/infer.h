@@ -56,6 +56,7 @@ KerbStatus kerb_infer_max_unpool(KerbInfer *c);
 KerbStatus kerb_infer_qlinear_conv(KerbInfer *c);
 /* infer_resize.c */
 KerbStatus kerb_infer_resize(KerbInfer *c);
+KerbStatus kerb_infer_grid_sample(KerbInfer *c);
 /* infer_math.c */
 KerbStatus kerb_infer_norm(KerbInfer *c);
 KerbStatus kerb_infer_unary(KerbInfer *c);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Resize: output size and the scale of every axis, from scales or sizes, for some or all axes, with the aspect policies. */
+/* Resize: output size and the scale of every axis, from scales or sizes, for some or all axes, with the aspect policies. GridSample. */
 #include <math.h>
 
 #include "net/infer.h"
@@ -98,4 +98,16 @@ KerbStatus kerb_infer_resize(KerbInfer *c)
     if (!n_sizes && !has_scales && r.n) return kerb_infer_fail(c, "it has neither scales nor sizes");
     status = n_sizes ? resize_by_sizes(c, &r, sizes) : resize_by_scales(c, &r, scales);
     return status == KERB_OK ? kerb_infer_set(c, 0, r.x->dtype, r.x->rank, r.dims) : status;
+}
+
+KerbStatus kerb_infer_grid_sample(KerbInfer *c)
+{
+    const KerbValue *x = kerb_infer_in(c, 0), *grid = kerb_infer_in(c, 1);
+    int spatial = x->rank - 2;
+    if (spatial < 1 || spatial > KERB_MAX_SPATIAL || grid->rank != x->rank || grid->dims[grid->rank - 1] != spatial || grid->dims[0] != x->dims[0])
+        return kerb_infer_fail(c, "the grid must have as many axes as the input, the same batch, and a coordinate for each spatial axis (1 to %d)",
+                               KERB_MAX_SPATIAL);
+    int64_t dims[KERB_MAX_RANK] = { x->dims[0], x->dims[1] };
+    for (int i = 0; i < spatial; i++) dims[2 + i] = grid->dims[1 + i];
+    return kerb_infer_set(c, 0, x->dtype, x->rank, dims);
 }

@@ -124,6 +124,7 @@ KERB_RULE(squeeze);
 KERB_RULE(block);
 KERB_RULE(resize);
 KERB_RULE(upsample);
+KERB_RULE(grid_sample);
 KERB_RULE(constant);
 KERB_RULE(constant_of_shape);
 KERB_RULE(cast);

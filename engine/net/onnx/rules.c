@@ -49,6 +49,7 @@ static const KerbRule kerb_rules[] = {
     { "CumSum", kerb_rule_cumsum, 0, 11, 2, 2, 1, RANK },
     { "Resize", kerb_rule_resize, 0, 10, 1, 4, 1, RANK },
     { "Upsample", kerb_rule_upsample, 0, 7, 1, 2, 1, RANK },
+    { "GridSample", kerb_rule_grid_sample, 0, 16, 2, 2, 1, RANK },
     { "Transpose", kerb_rule_transpose, 0, 1, 1, 1, 1, RANK },
     { "Reshape", kerb_rule_reshape, 0, 5, 2, 2, 1, TYPE },
     { "Pad", kerb_rule_pad, 0, 1, 1, 4, 1, RANK },

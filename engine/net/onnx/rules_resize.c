@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules for Resize and Upsample: many forms, one meaning. */
+/* Rules for Resize and Upsample: many forms, one meaning. And GridSample. */
 #include "net/onnx/import.h"
 
 #include <string.h>
@@ -86,4 +86,19 @@ KERB_RULE(resize)
     else if (inputs[2] == KERB_NO_VALUE) kerb_import_bad(im, "it has neither scales nor sizes");
     if (crop && inputs[1] == KERB_NO_VALUE) kerb_import_bad(im, "tf_crop_and_resize needs the input 'roi'");
     kerb_resize_add(im, &r, inputs);
+}
+
+/* Opset 16 says bilinear and bicubic for what opset 20 calls linear and cubic, of any number of axes. */
+KERB_RULE(grid_sample)
+{
+    static const char *const modes[] = { "nearest", "linear", "cubic", "bilinear", "bicubic", NULL };
+    static const KerbResizeMode meanings[] = { KERB_RESIZE_NEAREST, KERB_RESIZE_LINEAR, KERB_RESIZE_CUBIC, KERB_RESIZE_LINEAR, KERB_RESIZE_CUBIC };
+    static const char *const paddings[] = { "zeros", "border", "reflection", NULL };
+    KerbResizeMode mode = meanings[kerb_attribute_choice(im, "mode", modes, 1)];
+    KerbGridPadding padding = (KerbGridPadding)kerb_attribute_choice(im, "padding_mode", paddings, 0);
+    bool align_corners = kerb_attribute_bool(im, "align_corners", false);
+    KerbAttrs *attrs = kerb_import_same(im, KERB_OP_GRID_SAMPLE, 2);
+    attrs->grid.mode = mode;
+    attrs->grid.padding = padding;
+    attrs->grid.align_corners = align_corners;
 }

@@ -27,6 +27,7 @@ static const struct {
     [KERB_OP_ARG] = { kerb_ref_arg, 1, 0 },
     [KERB_OP_SOFTMAX] = { kerb_ref_softmax, 1, 0 },
     [KERB_OP_RESIZE] = { kerb_ref_resize, 1, 0 },
+    [KERB_OP_GRID_SAMPLE] = { kerb_ref_grid_sample, 2, 3 },
     [KERB_OP_TRANSPOSE] = { kerb_ref_transpose, 1, 0 },
     [KERB_OP_RESHAPE] = { kerb_ref_reshape, 1, 0 },
     [KERB_OP_FLATTEN] = { kerb_ref_reshape, 1, 0 },

@@ -59,6 +59,7 @@ KerbStatus kerb_ref_max_pool(const KerbRefCall *c);
 KerbStatus kerb_ref_average_pool(const KerbRefCall *c);
 KerbStatus kerb_ref_max_unpool(const KerbRefCall *c);
 KerbStatus kerb_ref_resize(const KerbRefCall *c);
+KerbStatus kerb_ref_grid_sample(const KerbRefCall *c);
 KerbStatus kerb_ref_matmul(const KerbRefCall *c);
 KerbStatus kerb_ref_gemm(const KerbRefCall *c);
 KerbStatus kerb_ref_quantize(const KerbRefCall *c);
@@ -139,6 +140,9 @@ typedef struct KerbRefConv {
 bool kerb_ref_conv_init(const KerbRefCall *c, KerbRefConv *conv, const KerbTensor *x, const KerbTensor *w, const KerbTensor *y);
 /* Adds to sums[0..n-1] for the output pixels (batch, oc, at[0], at[1], at[2]..at[2]+n-1); n <= KERB_REF_BLOCK. */
 void kerb_ref_conv_row(const KerbRefConv *conv, int64_t batch, int64_t oc, const int64_t at[3], int n, double w_zero, double sums[]);
+
+/* Keys' cubic convolution kernel; `a` is ONNX's cubic_coeff_a. */
+double kerb_ref_cubic(double x, double a);
 
 /* Activations. `slope` is a view that broadcasts to the output, for PRELU; dtype NONE otherwise. */
 void kerb_ref_unary_block(KerbUnary kind, double alpha, double beta, int n, double x[]);

@@ -52,8 +52,7 @@ static int64_t nearest(KerbNearest mode, double x)
     return 0;
 }
 
-/* Keys' kernel; `a` is ONNX's cubic_coeff_a. */
-static double cubic(double x, double a)
+double kerb_ref_cubic(double x, double a)
 {
     x = fabs(x);
     if (x <= 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
@@ -64,7 +63,7 @@ static double cubic(double x, double a)
 static double filter_weight(const Axis *a, int64_t k)
 {
     double distance = ((double)(a->first + k) - a->x) * a->sharpness;
-    if (a->attrs->mode == KERB_RESIZE_CUBIC) return cubic(distance, (double)a->attrs->cubic_a);
+    if (a->attrs->mode == KERB_RESIZE_CUBIC) return kerb_ref_cubic(distance, (double)a->attrs->cubic_a);
     return fabs(distance) < 1 ? 1 - fabs(distance) : 0;
 }
 
