@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* One convolution and the ways in which it can be computed. conv.c chooses; each way is a file of its own. */
+#ifndef KERB_NET_CPU_CONV_H
+#define KERB_NET_CPU_CONV_H
+
+#include "net/cpu/cpu.h"
+
+/* The shape: all that decides how fast each way is. Compared by memcmp, so always made from a zeroed struct. */
+typedef struct KerbConvSpec {
+    int n, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, dh, dw, pad_top, pad_left, groups;
+    int64_t source_step, target_step, residual_step; /* elements between pixels; residual_step 0: no residual */
+    int source_bf16, target_bf16;
+    int residual_in_place; /* the residual is the target */
+    int block;             /* 1, or b: the target is the pixel shuffle of the sums: oc = b*b*C, target b times as high and wide */
+    int block_crd;         /* channel order of the shuffle, as KerbAttrs.block.crd */
+    int slope, clip, unary; /* of the activation: is there one */
+} KerbConvSpec;
+
+typedef struct KerbConv KerbConv;
+typedef struct KerbConvKind {
+    const char *name;
+    /* Can it do this at all (and does it make sense to time it)? */
+    bool (*applies)(const KerbConv *conv);
+    /* Packs weights, sets scratch_bytes. */
+    KerbStatus (*prepare)(KerbConv *conv, KerbError *error);
+    /* source, target, residual and scratch are set and stay. NULL: nothing to do. */
+    KerbStatus (*bind)(KerbConv *conv, KerbError *error);
+    KerbStatus (*run)(KerbConv *conv);
+    void (*free)(KerbConv *conv); /* `packed` and `own` */
+} KerbConvKind;
+
+struct KerbConv {
+    const KerbConvKind *kind;
+    KerbNet *net;
+    KerbConvSpec s;
+    const float *weights; /* OIHW dense: the graph's */
+    const float *bias;    /* oc + KERB_LANES_MAX*2 floats, or NULL */
+    KerbCpuAct act;       /* slopes: oc + 2*KERB_LANES_MAX */
+    const void *source;
+    void *target;
+    const void *residual;
+    void *scratch;
+    size_t scratch_bytes, packed_bytes;
+    void *packed;         /* kerb_alloc */
+    void *own;            /* the kind's state, malloc */
+};
+
+extern const KerbConvKind kerb_conv_direct, kerb_conv_winograd, kerb_conv_depthwise, kerb_conv_dnn;
+
+/* Guess of the time on this many threads, for deciding how to share work. */
+static inline double kerb_conv_cost_ns(const KerbConvSpec *s)
+{
+    return 2.0 * s->n * s->oh * s->ow * s->oc * (s->ic / s->groups) * s->kh * s->kw / 50.0;
+}
+
+#endif

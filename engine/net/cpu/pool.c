@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* Maximum and average pooling of pictures; maximum pooling with indices and its inverse. Where indices are only read by MaxUnpool they are kept as one
+ * byte each: the place in the window. */
+#include "base/error.h"
+#include "net/cpu/cpu.h"
+
+#define MAX_ROWS 64
+
+typedef struct KerbPooling {
+    bool maximum, count_padding;
+    int n, c, ih, iw, oh, ow, kh, kw, sh, sw, dh, dw, pad_top, pad_left, pad_bottom, pad_right;
+} KerbPooling;
+typedef struct KerbPoolRun {
+    KerbNet *net;
+    const KerbStep *step;
+} KerbPoolRun;
+
+static void kerb_pool_row(void *arg, int index, int thread)
+{
+    const KerbPoolRun *r = arg;
+    const KerbPooling *s = r->step->state;
+    const KerbTensor *x = &r->step->operands[0].t, *y = &r->step->operands[1].t;
+    const int bf16 = x->dtype == KERB_BF16;
+    const size_t unit = bf16 ? 2 : 4;
+    int image = index / s->oh, oy = index % s->oh;
+    const void *rows[MAX_ROWS];
+    KerbPool p = { .rows = rows, .source_step = x->strides[3], .source_width = s->iw, .target_step = y->strides[3], .x1 = s->ow, .channels = s->c,
+                   .kernel_h = s->kh, .kernel_w = s->kw, .stride = s->sw, .dilation = s->dw, .pad_left = s->pad_left,
+                   .pad_width = s->count_padding ? s->iw + s->pad_right : 0 };
+    for (int ky = 0; ky < s->kh; ky++) {
+        int sy = oy * s->sh - s->pad_top + ky * s->dh;
+        bool inside = sy >= 0 && sy < s->ih;
+        rows[ky] = inside ? (const char *)x->data + ((size_t)image * (size_t)s->ih + (size_t)sy) * (size_t)s->iw * (size_t)x->strides[3] * unit : NULL;
+        p.rows_counted += inside || (s->count_padding && sy < s->ih + s->pad_bottom);
+    }
+    p.target = (char *)y->data + (size_t)index * (size_t)s->ow * (size_t)y->strides[3] * unit;
+    if (r->step->n_operands > 2) {
+        p.indices = (uint8_t *)r->step->operands[2].t.data + (size_t)index * (size_t)s->ow * (size_t)s->c;
+        p.indices_step = s->c;
+    }
+    (s->maximum ? r->net->k->max_pool : r->net->k->average_pool)[bf16](&p);
+}
+
+static KerbStatus kerb_pool_run_step(KerbNet *net, KerbStep *step)
+{
+    const KerbPooling *s = step->state;
+    KerbPoolRun run = { net, step };
+    kerb_cpu_parallel(net->threads, s->n * s->oh, (double)s->n * s->oh * s->ow * s->c * s->kh * s->kw / 16, kerb_pool_row, &run);
+    return KERB_OK;
+}
+static const KerbStepKind kerb_pool_step = { "pool", NULL, kerb_pool_run_step, NULL };
+
+static bool kerb_pool_spec(KerbCompiler *c, const KerbNode *n, KerbPooling *s)
+{
+    const KerbValue *x = kerb_node_input(c->g, n, 0), *y = &c->g->values[n->outputs[0]];
+    const KerbPoolAttrs *a = &n->attrs.pool;
+    const KerbWindow *w = &a->window;
+    if (x->rank != 4 || x->dtype != KERB_F32 || w->n != 2 || w->auto_pad != KERB_PAD_EXPLICIT || w->pad_begin[0] < 0 || w->pad_begin[1] < 0) return false;
+    for (int i = 0; i < 4; i++) {
+        if (x->dims[i] < 1 || y->dims[i] < 1) return false;
+    }
+    *s = (KerbPooling){ .maximum = n->op == KERB_OP_MAX_POOL, .count_padding = n->op == KERB_OP_AVERAGE_POOL && a->count_include_pad, .n = (int)x->dims[0],
+                        .c = (int)x->dims[1], .ih = (int)x->dims[2], .iw = (int)x->dims[3], .oh = (int)y->dims[2], .ow = (int)y->dims[3],
+                        .kh = (int)w->kernel[0], .kw = (int)w->kernel[1], .sh = (int)w->stride[0], .sw = (int)w->stride[1], .dh = (int)w->dilation[0],
+                        .dw = (int)w->dilation[1], .pad_top = (int)w->pad_begin[0], .pad_left = (int)w->pad_begin[1], .pad_bottom = (int)w->pad_end[0],
+                        .pad_right = (int)w->pad_end[1] };
+    return w->kernel[0] >= 1 && w->kernel[0] <= MAX_ROWS && w->kernel[1] >= 1 && w->kernel[1] < 1 << 15 && s->sh > 0 && s->sw > 0 && s->dh > 0 && s->dw > 0;
+}
+
+/* Indices that only unpooling over the same window reads can be bytes. */
+static bool kerb_pool_indices_stay(const KerbCompiler *c, const KerbNode *n)
+{
+    uint32_t id = n->outputs[1];
+    const KerbWindow *w = &n->attrs.pool.window;
+    if (c->readers[id] >= INT_MAX / 4 || w->kernel[0] * w->kernel[1] > 256) return false;
+    for (int i = 0; i < c->g->n_nodes; i++) {
+        const KerbNode *r = &c->g->nodes[i];
+        for (int j = 0; j < r->n_inputs && !r->dead; j++) {
+            if (r->inputs[j] == id) return false; /* until unpooling by bytes is written, nobody reads them */
+        }
+    }
+    return true;
+}
+
+KerbStatus kerb_cpu_compile_pool(KerbCompiler *c, const KerbNode *n, bool *done)
+{
+    KerbPooling s;
+    bool indices = n->n_outputs > 1 && n->outputs[1] != KERB_NO_VALUE;
+    if ((n->op != KERB_OP_MAX_POOL && n->op != KERB_OP_AVERAGE_POOL) || !kerb_pool_spec(c, n, &s) || (indices && !kerb_pool_indices_stay(c, n))) return KERB_OK;
+    *done = true;
+    KerbOperand o[2];
+    KerbStatus status = kerb_cpu_picture(c, n->inputs[0], KERB_DTYPE_NONE, &o[0]);
+    if (!status) status = kerb_cpu_place(c, n->outputs[0], &o[1]);
+    if (!status && o[0].t.dtype != o[1].t.dtype) status = kerb_cpu_picture(c, n->inputs[0], o[1].t.dtype, &o[0]);
+    if (status) return status;
+    KerbStep *step = kerb_cpu_step(c, &kerb_pool_step, n, o, 2, 0);
+    KerbPooling *state = kerb_cpu_object(c, sizeof *state);
+    if (!step || !state) return KERB_ERROR_MEMORY;
+    *state = s;
+    step->state = state;
+    kerb_cpu_label(c, step, "%s pool %dx%d stride %d %d %dx%d", s.maximum ? "max" : "average", s.kw, s.kh, s.sw, s.c, s.ow, s.oh);
+    return KERB_OK;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Families of generated cases: `count` of each against the reference. Called by test_*.c (a tenth) and slow_*.c (all). Return how many failed. */
+#ifndef KERB_TESTS_CPU_FAMILIES_H
+#define KERB_TESTS_CPU_FAMILIES_H
+
+int kerb_check_convolutions(int count);
+int kerb_check_convolutions_bf16(int count);
+int kerb_check_pools(int count);
+int kerb_check_elementwise(int count);
+int kerb_check_concats(int count);
+int kerb_check_resizes(int count);
+int kerb_check_products(int count);
+int kerb_check_moves(int count);
+int kerb_check_softmax_and_means(int count);
+
+#endif
