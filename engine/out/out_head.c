@@ -10,6 +10,10 @@
 
 /* ----------------------------------------------------------------------------------------------------------- open */
 
+/* From how many pixels a cell on it pays to find out which classes may win in it, and into how long pieces mixed runs are cut, each with its own list
+ * of classes: long enough to fill vectors, short enough for few classes. */
+enum { KERB_PRUNE_CELL_PX = 8, KERB_PRUNE_RUN_PX = 32 };
+
 static const char *kerb_score_kind_name(KerbScoreKind kind)
 {
     switch (kind) {
@@ -76,8 +80,11 @@ KerbStatus kerb_head_init(KerbHead *head, const KerbOutParams *params, int index
     head->bias = nextafterf(kerb_px_score(h->threshold), -INFINITY);
     head->identity = true;
     for (int c = 0; c < (head->binary ? 2 : h->channels); c++) head->identity &= h->index[c] == c;
+    for (int c = 0; c < KERB_MAX_CLASSES; c++) head->classes[c] = (uint8_t)c;
     head->first_px = params->geometry.frame_x0;
     head->end_px = params->geometry.frame_x1;
+    double covered_px = (double)(head->end_px - head->first_px) * (params->geometry.frame_y1 - params->geometry.frame_y0);
+    head->prunes = !head->binary && !head->params.nearest && covered_px / h->width / h->height >= KERB_PRUNE_CELL_PX;
     head->pitch = KERB_ROW_PITCH(h->width);
     size_t columns = (size_t)(head->end_px - head->first_px) + KERB_ROW_LANES;
     int32_t *memory = kerb_alloc((2 * columns + (size_t)h->width + 1) * 4);
@@ -101,7 +108,8 @@ KerbStatus kerb_head_scratch_init(const KerbHead *head, KerbHeadScratch *scratch
     size_t pitch = (size_t)head->pitch, columns = (size_t)(head->end_px - head->first_px);
     size_t scores = pitch * (size_t)head->params.channels;
     size_t floats = 2 * (scores + 2 * pitch), runs = (size_t)head->params.width + 1;
-    size_t bytes = floats * sizeof(float) + runs * sizeof(KerbRun) + 2 * pitch + 2 * columns;
+    size_t lists = head->prunes ? scores : 0; /* a mixed run takes at least one cell */
+    size_t bytes = floats * sizeof(float) + runs * sizeof(KerbRun) + 2 * pitch + 2 * columns + 2 * lists;
     float *memory = kerb_alloc(bytes);
     if (!memory) return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for rows of scores (%zu bytes)", bytes);
     scratch->memory = memory;
@@ -116,6 +124,8 @@ KerbStatus kerb_head_scratch_init(const KerbHead *head, KerbHeadScratch *scratch
     for (int i = 0; i < 2; i++) scratch->cells[i].labels = byte + (size_t)i * pitch;
     scratch->near_labels = byte + 2 * pitch;
     scratch->near_confidence = scratch->near_labels + columns;
+    scratch->flags = scratch->near_confidence + columns;
+    scratch->rivals = scratch->flags + lists;
     kerb_head_begin(scratch);
     return KERB_OK;
 }
@@ -186,15 +196,47 @@ static const KerbCellRow *kerb_head_cells(const KerbHead *head, KerbHeadScratch 
 
 /* ------------------------------------------------------------------------------------------------------ bilinear */
 
-static void kerb_runs_add(const KerbHead *head, KerbHeadScratch *scratch, int cell_begin, int cell_end, int label)
+/* The classes that may win in one of these cells, appended to the scratch's lists. */
+static void kerb_runs_rivals(const KerbHead *head, KerbHeadScratch *scratch, int cell_begin, int cell_end, KerbRun *run)
 {
-    int begin = head->cell_px[cell_begin], end = head->cell_px[cell_end];
-    if (begin >= end) return;
-    KerbRun *last = scratch->n_runs ? &scratch->runs[scratch->n_runs - 1] : NULL;
-    if (last && last->label == label) last->end = end;
-    else scratch->runs[scratch->n_runs++] = (KerbRun){ begin, end, label };
+    uint8_t *list = scratch->rivals + scratch->n_rivals;
+    int n = 0;
+    for (int c = 0; c < head->params.channels; c++) {
+        const uint8_t *flags = scratch->flags + (size_t)c * (size_t)head->pitch;
+        int any = 0;
+        for (int x = cell_begin; x < cell_end; x++) any |= flags[x];
+        if (any) list[n++] = (uint8_t)c;
+    }
+    scratch->n_rivals += n;
+    run->rivals = list;
+    run->n_rivals = n;
 }
 
+static void kerb_runs_add_mixed(const KerbHead *head, KerbHeadScratch *scratch, int cell_begin, int cell_end)
+{
+    while (cell_begin < cell_end) {
+        int begin = head->cell_px[cell_begin], stop = head->prunes ? cell_begin + 1 : cell_end;
+        while (stop < cell_end && head->cell_px[stop] - begin < KERB_PRUNE_RUN_PX) stop++;
+        KerbRun run = { begin, head->cell_px[stop], -1, head->classes, head->params.channels };
+        if (run.begin < run.end) {
+            if (head->prunes) kerb_runs_rivals(head, scratch, cell_begin, stop, &run);
+            scratch->runs[scratch->n_runs++] = run;
+        }
+        cell_begin = stop;
+    }
+}
+
+static void kerb_runs_add(const KerbHead *head, KerbHeadScratch *scratch, int cell_begin, int cell_end, int label)
+{
+    if (label < 0) {
+        kerb_runs_add_mixed(head, scratch, cell_begin, cell_end);
+        return;
+    }
+    KerbRun run = { .begin = head->cell_px[cell_begin], .end = head->cell_px[cell_end], .label = label };
+    if (run.begin < run.end) scratch->runs[scratch->n_runs++] = run;
+}
+
+/* Whether eight bytes are the given ones. */
 static bool kerb_eight_are(const uint8_t *p, uint64_t eight)
 {
     uint64_t v;
@@ -207,7 +249,8 @@ static void kerb_runs_find(const KerbHead *head, KerbHeadScratch *scratch, const
 {
     const uint8_t *up = a->labels, *down = b->labels;
     int width = head->params.width, begin = 0, label = -2;
-    scratch->n_runs = 0;
+    scratch->n_runs = scratch->n_rivals = 0;
+    if (head->prunes) head->kernels->rivals((const float *const[2]){ a->scores, b->scores }, head->pitch, head->params.channels, width, scratch->flags);
     for (int x = 0; x < width;) {
         int here = up[x];
         if (up[x + 1] != here || down[x] != here || down[x + 1] != here) here = -1;
@@ -233,17 +276,21 @@ static void kerb_head_classes(const KerbHead *head, KerbHeadScratch *scratch, co
     if (scratch->runs_row[0] != a->row || scratch->runs_row[1] != b->row) kerb_runs_find(head, scratch, a, b);
     KerbClassRows rows = {
         .scores = { a->scores, b->scores }, .max = { a->max, b->max }, .top = { a->top, b->top }, .pitch = head->pitch,
-        .classes = head->params.channels, .weight = weight, .softmax = head->params.kind == KERB_SCORES_LOGITS,
+        .weight = weight, .softmax = head->params.kind == KERB_SCORES_LOGITS,
     };
-    if (confidence) k->top_pixels(rows.top, weight, &head->columns, 0, head->end_px - head->first_px, confidence);
+    int settled = 0; /* pixels from here to the run are in cells that agree, and wait for their confidence */
     for (int i = 0; i < scratch->n_runs; i++) {
         KerbRun run = scratch->runs[i];
         int n = run.end - run.begin;
         uint8_t *at = labels + run.begin;
-        if (run.label >= 0) {
-            memset(at, head->params.index[run.label], (size_t)n);
-            continue;
-        }
+        if (run.label >= 0) memset(at, head->params.index[run.label], (size_t)n);
+        int known = run.label >= 0 ? run.end : run.begin;
+        if (confidence && known > settled && (run.label < 0 || i + 1 == scratch->n_runs))
+            k->top_pixels(rows.top, weight, &head->columns, settled, known - settled, confidence + settled);
+        if (run.label >= 0) continue;
+        settled = run.end;
+        rows.rivals = run.rivals;
+        rows.n_rivals = run.n_rivals;
         k->mixed_pixels(&rows, &head->columns, run.begin, n, at, confidence ? confidence + run.begin : NULL);
         if (!head->identity)
             for (int x = 0; x < n; x++) at[x] = head->params.index[at[x]];

@@ -4,7 +4,8 @@
  * Rows of cells are taken up as the frame's rows need them and kept, two at a time, in each task's scratch: scores are read once a task, and
  * nothing of network size is written. Where the four corners of a cell have the same class, so has every point of it (the weights are convex;
  * ties go to the lowest class, at the corners as between them), and the pixels of whole runs of such cells are filled without a look at the
- * scores; only pixels in the other cells interpolate every class. Does not layer heads and knows no picture. */
+ * scores. In the other cells a class whose greatest corner is below some other class's least one cannot win anywhere, and is left out where cells are
+ * large enough to pay for finding out; the rest is interpolated at each pixel. Does not layer heads and knows no picture. */
 #ifndef KERB_OUT_HEAD_H
 #define KERB_OUT_HEAD_H
 
@@ -19,6 +20,8 @@ typedef struct KerbHead {
     bool confidence;
     bool binary;          /* one margin decides: 1 channel, or 2 logits */
     bool identity;        /* index[c] == c for every class */
+    bool prunes;          /* cells are large: look for the classes that may win in each */
+    uint8_t classes[KERB_MAX_CLASSES]; /* 0, 1, 2...: every class may win */
     float bias;           /* a binary margin is score - bias > 0 */
     int first_px, end_px; /* frame columns that the network sees */
     int pitch;            /* of a planar row */
@@ -39,12 +42,17 @@ typedef struct KerbCellRow {
 typedef struct KerbRun {
     int begin, end; /* pixels, less first_px */
     int label;      /* class of the head; -1: interpolate */
+    const uint8_t *rivals; /* what is interpolated then */
+    int n_rivals;
 } KerbRun;
 
 typedef struct KerbHeadScratch {
     KerbCellRow cells[2];
     KerbRun *runs; /* of the cells between rows runs_row[0] and runs_row[1] */
     int n_runs, runs_row[2];
+    uint8_t *flags;  /* `prunes`: KerbOutKernels.rivals' */
+    uint8_t *rivals; /* `prunes`: the runs' lists, one after the other */
+    int n_rivals;
     uint8_t *near_labels, *near_confidence; /* `nearest`: row near_row at the frame's width */
     int near_row;
     void *memory;

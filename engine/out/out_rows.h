@@ -44,9 +44,10 @@ typedef struct KerbClassRows {
     const float *max[2]; /* the greatest score of each cell; used for `softmax` only */
     const float *top[2]; /* its probability */
     int64_t pitch;
-    int classes;
     float weight;
-    bool softmax; /* scores are logits; false: they are probabilities */
+    bool softmax;          /* scores are logits; false: they are probabilities */
+    const uint8_t *rivals; /* the classes that may win here, ascending */
+    int n_rivals;          /* >= 1 */
 } KerbClassRows;
 
 typedef struct KerbOutKernels {
@@ -65,7 +66,10 @@ typedef struct KerbOutKernels {
     void (*binary_pixels)(const KerbBinaryRows *rows, const KerbColumns *columns, int first, int n, uint8_t *labels, uint8_t *confidence);
     /* n pixels of cells whose corners agree: the interpolated `top`. */
     void (*top_pixels)(const float *const top[2], float weight, const KerbColumns *columns, int first, int n, uint8_t *confidence);
-    /* n pixels of cells whose corners differ: every class interpolated; the greatest wins. classes[i] is pixel first + i. */
+    /* For each class c and cell x < cells: flags[c * pitch + x] = 1 where the class may win somewhere between the corners x and x + 1 of both rows, 0 where
+     * its greatest corner is below some other class's least one. */
+    void (*rivals)(const float *const scores[2], int64_t pitch, int classes, int cells, uint8_t *flags);
+    /* n pixels of cells whose corners differ: every rival interpolated; the greatest wins, the lowest class on ties. classes[i] is pixel first + i. */
     void (*mixed_pixels)(const KerbClassRows *rows, const KerbColumns *columns, int first, int n, uint8_t *classes, uint8_t *confidence);
     /* Where labels[i] is not 0 it (and its confidence, where there is any) replaces what is below. */
     void (*layer)(uint8_t *labels, uint8_t *confidence, const uint8_t *upper, const uint8_t *upper_confidence, int n);

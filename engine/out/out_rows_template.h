@@ -5,6 +5,7 @@
 #include "out/out_pixel.h"
 #include "out/out_rows.h"
 
+#include <math.h>
 #include <string.h>
 
 static inline VecF vf_lerp(VecF a, VecF b, VecF w)
@@ -68,42 +69,62 @@ static float KERB_ROWS(load_one)(const KerbScoreRow *row, int c, int x)
     return kerb_px_score(s);
 }
 
+/* Rows of one channel that lie together. */
+static void KERB_ROWS(load_planes)(float *dst, int64_t pitch, const KerbScoreRow *row, int whole)
+{
+    for (int c = 0; c < row->channels; c++) {
+        const float *f32 = (const float *)row->data + c * row->channel_stride;
+        const uint16_t *bf16 = (const uint16_t *)row->data + c * row->channel_stride;
+        float *to = dst + c * pitch;
+        if (row->dtype == KERB_F32)
+            for (int x = 0; x < whole; x += KERB_LANES) vf_store(to + x, vf_score(vf_load(f32 + x)));
+        else
+            for (int x = 0; x < whole; x += KERB_LANES) vf_store(to + x, vf_score(vf_load_bf16(bf16 + x)));
+    }
+}
+
+/* Channels that lie together: two and nothing else, or four at a time, of which the last four may overlap those before. */
+static void KERB_ROWS(load_channels)(float *dst, int64_t pitch, const KerbScoreRow *row, int whole)
+{
+    bool f32 = row->dtype == KERB_F32, pairs = row->channels == 2;
+    int step = pairs ? 2 : 4, last = row->channels - step;
+    for (int x = 0; x < whole; x += KERB_LANES) {
+        const float *at_f32 = (const float *)row->data + x * row->cell_stride;
+        const uint16_t *at_bf16 = (const uint16_t *)row->data + x * row->cell_stride;
+        for (int k = 0; k < row->channels; k += step) {
+            int c = k < last ? k : last;
+            VecF v[4];
+            if (pairs && f32) vf_load_pairs(at_f32, v);
+            else if (pairs) vf_load_pairs_bf16(at_bf16, v);
+            else if (f32) vf_load_fours(at_f32 + c, row->cell_stride, v);
+            else vf_load_fours_bf16(at_bf16 + c, row->cell_stride, v);
+            for (int j = 0; j < step; j++) vf_store(dst + (c + j) * pitch + x, vf_score(v[j]));
+        }
+    }
+}
+
+static void KERB_ROWS(load_strided)(float *dst, int64_t pitch, const KerbScoreRow *row, int whole)
+{
+    int32_t places[KERB_LANES];
+    for (int i = 0; i < KERB_LANES; i++) places[i] = i * (int32_t)row->cell_stride;
+    VecI at = vi_load(places);
+    for (int x = 0; x < whole; x += KERB_LANES)
+        for (int c = 0; c < row->channels; c++)
+            vf_store(dst + c * pitch + x, vf_score(vf_gather((const float *)row->data + c * row->channel_stride + x * row->cell_stride, at)));
+}
+
 /* The first cells of all channels, whole vectors of them; returns how many. Every read stays inside the row's own elements. */
 static int KERB_ROWS(load_vectors)(float *dst, int64_t pitch, const KerbScoreRow *row)
 {
     int whole = row->cells / KERB_LANES * KERB_LANES;
-    const float *f32 = row->data;
-    const uint16_t *bf16 = row->data;
-    if (row->dtype == KERB_F32 && row->cell_stride == 1) {
-        for (int c = 0; c < row->channels; c++)
-            for (int x = 0; x < whole; x += KERB_LANES) vf_store(dst + c * pitch + x, vf_score(vf_load(f32 + c * row->channel_stride + x)));
-        return whole;
-    }
-    if (row->dtype == KERB_BF16 && row->cell_stride == 1) {
-        for (int c = 0; c < row->channels; c++)
-            for (int x = 0; x < whole; x += KERB_LANES)
-                vf_store(dst + c * pitch + x, vf_score(vf_load_bf16(bf16 + c * row->channel_stride + x)));
-        return whole;
-    }
-    if (row->dtype == KERB_F32 && row->channels == 2 && row->channel_stride == 1 && row->cell_stride == 2) {
-        for (int x = 0; x < whole; x += KERB_LANES) {
-            VecF even, odd;
-            vf_load_pairs(f32 + 2 * x, &even, &odd);
-            vf_store(dst + x, vf_score(even));
-            vf_store(dst + pitch + x, vf_score(odd));
-        }
-        return whole;
-    }
-    if (row->dtype == KERB_F32 && row->cell_stride <= INT32_MAX / KERB_ROW_LANES) {
-        int32_t places[KERB_LANES];
-        for (int i = 0; i < KERB_LANES; i++) places[i] = i * (int32_t)row->cell_stride;
-        VecI at = vi_load(places);
-        for (int x = 0; x < whole; x += KERB_LANES)
-            for (int c = 0; c < row->channels; c++)
-                vf_store(dst + c * pitch + x, vf_score(vf_gather(f32 + c * row->channel_stride + x * row->cell_stride, at)));
-        return whole;
-    }
-    return 0;
+    bool f32 = row->dtype == KERB_F32;
+    if (!f32 && row->dtype != KERB_BF16) return 0;
+    bool pairs = row->channels == 2 && row->cell_stride == 2, fours = row->channels >= 4;
+    if (row->cell_stride == 1) KERB_ROWS(load_planes)(dst, pitch, row, whole);
+    else if (row->channel_stride == 1 && (pairs || fours)) KERB_ROWS(load_channels)(dst, pitch, row, whole);
+    else if (f32 && row->cell_stride <= INT32_MAX / KERB_ROW_LANES) KERB_ROWS(load_strided)(dst, pitch, row, whole);
+    else return 0;
+    return whole;
 }
 
 static void KERB_ROWS(load)(float *dst, int64_t pitch, const KerbScoreRow *row)
@@ -152,6 +173,21 @@ static void KERB_ROWS(binary_cells)(const float *s0, const float *s1, float bias
         if (!p1) continue;
         if (probability) vf_store(p1 + x, vf_clamp01(s));
         else vf_store(p1 + x, vf_sigmoid(s0 ? m : s));
+    }
+}
+
+static void KERB_ROWS(rivals)(const float *const scores[2], int64_t pitch, int classes, int cells, uint8_t *flags)
+{
+    for (int x = 0; x < cells; x += KERB_LANES) {
+        const float *a = scores[0] + x, *b = scores[1] + x;
+        VecF bar = vf_set1(-INFINITY); /* some class is everywhere as high as this */
+        for (int c = 0; c < classes; c++, a += pitch, b += pitch)
+            bar = vf_max(bar, vf_min(vf_min(vf_load(a), vf_load(a + 1)), vf_min(vf_load(b), vf_load(b + 1))));
+        a = scores[0] + x, b = scores[1] + x;
+        for (int c = 0; c < classes; c++, a += pitch, b += pitch) {
+            VecF most = vf_max(vf_max(vf_load(a), vf_load(a + 1)), vf_max(vf_load(b), vf_load(b + 1)));
+            vi_store_u8(flags + c * pitch + x, vi_select(vm_greater(bar, most), vi_set1(0), vi_set1(1)), KERB_LANES);
+        }
     }
 }
 
@@ -254,16 +290,29 @@ static void KERB_ROWS(top_pixels)(const float *const top[2], float weight, const
     else kerb_top_pixels(top, weight, columns, first, n, confidence, KERB_REACH_ANY);
 }
 
-/* The softmax probability of each pixel's class at its four cells, interpolated. `start` is where the class's row begins in the planar scores. */
-static inline __attribute__((always_inline)) VecF kerb_group_softmax(const KerbClassRows *rows, const KerbGroup *g, VecI start, int reach)
+/* The softmax probability of each pixel's class at its four cells, interpolated. Neighbours have few classes between them, so each one's cells are
+ * read in turn: cheaper than to gather every pixel's own. `classes` are winner's lanes as bytes. */
+static inline __attribute__((always_inline)) VecF kerb_group_softmax(const KerbClassRows *rows, const KerbGroup *g, VecI winner, const uint8_t *classes,
+                                                                      int count, int reach)
 {
     VecF side[2][2]; /* [row][left, right] */
-    VecI at = vi_add(start, vi_add(g->cell, vi_set1(g->base)));
+    for (int r = 0; r < 2; r++)
+        for (int k = 0; k < 2; k++) side[r][k] = vf_set1(-KERB_PX_SCORE_LIMIT);
+    for (int i = 0; i < count; i++) {
+        if (i && classes[i] == classes[i - 1]) continue;
+        VecM here = vm_equal(winner, vi_set1(classes[i]));
+        for (int r = 0; r < 2; r++) {
+            VecF left, right;
+            kerb_group_cells(rows->scores[r] + classes[i] * rows->pitch, g, reach, &left, &right);
+            side[r][0] = vf_select(here, left, side[r][0]);
+            side[r][1] = vf_select(here, right, side[r][1]);
+        }
+    }
     for (int r = 0; r < 2; r++) {
         VecF max[2], top[2];
         kerb_group_cells(rows->max[r], g, reach, &max[0], &max[1]);
         kerb_group_cells(rows->top[r], g, reach, &top[0], &top[1]);
-        for (int k = 0; k < 2; k++) side[r][k] = vf_mul(vf_exp(vf_sub(vf_gather(rows->scores[r] + k, at), max[k])), top[k]);
+        for (int k = 0; k < 2; k++) side[r][k] = vf_mul(vf_exp(vf_sub(side[r][k], max[k])), top[k]);
     }
     VecF weight = vf_set1(rows->weight);
     return vf_lerp(vf_lerp(side[0][0], side[1][0], weight), vf_lerp(side[0][1], side[1][1], weight), g->w);
@@ -273,15 +322,13 @@ static inline __attribute__((always_inline)) void kerb_mixed_pixels(const KerbCl
                                                                      uint8_t *classes, uint8_t *confidence, int reach)
 {
     VecF weight = vf_set1(rows->weight);
-    VecI pitch = vi_set1((int32_t)rows->pitch);
     for (int i = 0; i < n; i += KERB_LANES) {
         KerbGroup g = kerb_group(columns, first + i, reach);
-        VecF best = kerb_group_lerp(rows->scores[0], rows->scores[1], weight, &g, reach);
+        VecF best = vf_set1(-INFINITY);
         VecI winner = vi_set1(0);
-        const float *a = rows->scores[0], *b = rows->scores[1];
-        for (int c = 1; c < rows->classes; c++) {
-            a += rows->pitch, b += rows->pitch;
-            VecF s = kerb_group_lerp(a, b, weight, &g, reach);
+        for (int k = 0; k < rows->n_rivals; k++) {
+            int c = rows->rivals[k];
+            VecF s = kerb_group_lerp(rows->scores[0] + c * rows->pitch, rows->scores[1] + c * rows->pitch, weight, &g, reach);
             VecM wins = vm_greater(s, best);
             best = vf_max(s, best);
             winner = vi_select(wins, vi_set1(c), winner);
@@ -289,7 +336,7 @@ static inline __attribute__((always_inline)) void kerb_mixed_pixels(const KerbCl
         int count = n - i < KERB_LANES ? n - i : KERB_LANES;
         vi_store_u8(classes + i, winner, count);
         if (!confidence) continue;
-        VecF p = rows->softmax ? kerb_group_softmax(rows, &g, vi_mul(winner, pitch), reach) : best;
+        VecF p = rows->softmax ? kerb_group_softmax(rows, &g, winner, classes + i, count, reach) : best;
         vi_store_u8(confidence + i, vi_confidence(vf_clamp01(p)), count);
     }
 }
@@ -318,6 +365,7 @@ void KERB_ROWS(kerb_out_kernels)(KerbOutKernels *out)
     out->binary_cells = KERB_ROWS(binary_cells);
     out->binary_pixels = KERB_ROWS(binary_pixels);
     out->top_pixels = KERB_ROWS(top_pixels);
+    out->rivals = KERB_ROWS(rivals);
     out->mixed_pixels = KERB_ROWS(mixed_pixels);
     out->layer = KERB_ROWS(layer);
     out->name = KERB_ROWS_NAME;
