@@ -274,6 +274,7 @@ int kerb_value_integers(const KerbValue *v, int64_t out[], int max)
     KerbTensor t;
     int n = kerb_value_read(v, max, &t);
     if (n < 0 || v->dtype == KERB_BOOL) return -1;
+    if (n == 0) return 0;
     if (!kerb_dtype_is_float(v->dtype)) {
         for (int i = 0; i < n; i++) out[i] = kerb_tensor_get_i64(&t, i);
         return n;

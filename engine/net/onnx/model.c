@@ -13,7 +13,8 @@ typedef struct KerbOnnxReader {
 
 KerbStatus kerb_onnx_damaged(KerbBytes whole, const uint8_t *at, const char *what, const char *part, KerbError *error)
 {
-    return kerb_fail(error, KERB_ERROR_ASSET, "the ONNX file is damaged or cut: %s at byte %zu, in %s; copy or export it again", what,
+    return kerb_fail(error, KERB_ERROR_ASSET, "the file is not an ONNX model, or damaged or cut: %s at byte %zu, in %s; copy or export it again",
+                     what,
                      at >= whole.data && at <= whole.data + whole.size ? (size_t)(at - whole.data) : 0, part);
 }
 

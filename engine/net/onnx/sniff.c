@@ -88,12 +88,14 @@ static KerbStatus kerb_sniff_markup(KerbBytes bytes, KerbError *error)
 
 KerbStatus kerb_onnx_sniff(KerbBytes bytes, KerbError *error)
 {
+    /* An ONNX file starts with ir_version (a varint) and usually producer_name, whose text lies where other formats have their mark. */
+    if (bytes.size >= 4 && bytes.data[0] == 0x08 && bytes.data[1] < 0x80 && bytes.data[2] == 0x12) return KERB_OK;
     for (size_t i = 0; i < sizeof kerb_magics / sizeof kerb_magics[0]; i++)
         if (bytes.size >= kerb_magics[i].offset + kerb_magics[i].bytes &&
             memcmp(bytes.data + kerb_magics[i].offset, kerb_magics[i].magic, kerb_magics[i].bytes) == 0)
             return kerb_sniff_is(error, kerb_magics[i].what, kerb_magics[i].remedy);
     if (bytes.size >= 4 && memcmp(bytes.data, "PK\3\4", 4) == 0) return kerb_sniff_zip(bytes, error);
-    if (bytes.size >= 10 && memcmp(bytes.data + 8, "{\"", 2) == 0)
+    if (bytes.size >= 10 && bytes.data[6] == 0 && bytes.data[7] == 0 && memcmp(bytes.data + 8, "{\"", 2) == 0)
         return kerb_sniff_is(error, "a safetensors file: weights without the network", from_torch);
     return kerb_sniff_markup(bytes, error);
 }

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* Writes small ONNX models for tests: the protobuf wire format from the outside, independent of the reader that is tested.
+ * Every function that takes an `OnnxBytes *` as a part frees it. Out of memory ends the test program. */
+#ifndef KERB_TESTS_ONNX_ENCODE_H
+#define KERB_TESTS_ONNX_ENCODE_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct OnnxBytes {
+    uint8_t *data;
+    size_t size;
+} OnnxBytes;
+
+static inline void onnx_raw(OnnxBytes *b, const void *data, size_t n)
+{
+    b->data = realloc(b->data, b->size + n + 1);
+    if (!b->data) exit(99);
+    if (n) memcpy(b->data + b->size, data, n);
+    b->size += n;
+}
+
+static inline void onnx_varint(OnnxBytes *b, uint64_t v)
+{
+    uint8_t byte;
+    for (; v >= 0x80; v >>= 7) byte = (uint8_t)(v | 0x80), onnx_raw(b, &byte, 1);
+    byte = (uint8_t)v;
+    onnx_raw(b, &byte, 1);
+}
+
+static inline void onnx_int(OnnxBytes *b, unsigned field, int64_t v) { onnx_varint(b, (uint64_t)field << 3), onnx_varint(b, (uint64_t)v); }
+static inline void onnx_bytes(OnnxBytes *b, unsigned field, const void *data, size_t n)
+{
+    onnx_varint(b, (uint64_t)field << 3 | 2);
+    onnx_varint(b, n);
+    onnx_raw(b, data, n);
+}
+static inline void onnx_text(OnnxBytes *b, unsigned field, const char *text) { onnx_bytes(b, field, text, strlen(text)); }
+static inline void onnx_f32(OnnxBytes *b, unsigned field, float v) { onnx_varint(b, (uint64_t)field << 3 | 5), onnx_raw(b, &v, 4); }
+static inline void onnx_f64(OnnxBytes *b, unsigned field, double v) { onnx_varint(b, (uint64_t)field << 3 | 1), onnx_raw(b, &v, 8); }
+static inline void onnx_message(OnnxBytes *b, unsigned field, OnnxBytes *part)
+{
+    onnx_bytes(b, field, part->data, part->size);
+    free(part->data);
+    *part = (OnnxBytes){ 0 };
+}
+static inline void onnx_free(OnnxBytes *b) { free(b->data), *b = (OnnxBytes){ 0 }; }
+
+/* "a,,b": three names, the second absent. "" : none. */
+static inline void onnx_names(OnnxBytes *b, unsigned field, const char *names)
+{
+    for (const char *end; *names; names = end + (*end == ',')) {
+        end = names + strcspn(names, ",");
+        onnx_bytes(b, field, names, (size_t)(end - names));
+    }
+}
+
+enum { ONNX_FLOAT = 1, ONNX_UINT8, ONNX_INT8, ONNX_UINT16, ONNX_INT16, ONNX_INT32, ONNX_INT64, ONNX_STRING, ONNX_BOOL, ONNX_FLOAT16,
+       ONNX_DOUBLE, ONNX_UINT32, ONNX_UINT64, ONNX_BFLOAT16 = 16, ONNX_FLOAT8 = 17 };
+
+/* ---- attributes, appended to a node */
+
+static inline void onnx_attribute(OnnxBytes *node, const char *name, int type, OnnxBytes *value)
+{
+    OnnxBytes a = { 0 };
+    onnx_text(&a, 1, name);
+    onnx_raw(&a, value->data, value->size);
+    onnx_int(&a, 20, type);
+    onnx_free(value);
+    onnx_message(node, 5, &a);
+}
+static inline void onnx_attribute_int(OnnxBytes *node, const char *name, int64_t v)
+{
+    OnnxBytes b = { 0 };
+    onnx_int(&b, 3, v);
+    onnx_attribute(node, name, 2, &b);
+}
+static inline void onnx_attribute_float(OnnxBytes *node, const char *name, float v)
+{
+    OnnxBytes b = { 0 };
+    onnx_f32(&b, 2, v);
+    onnx_attribute(node, name, 1, &b);
+}
+static inline void onnx_attribute_text(OnnxBytes *node, const char *name, const char *v)
+{
+    OnnxBytes b = { 0 };
+    onnx_text(&b, 4, v);
+    onnx_attribute(node, name, 3, &b);
+}
+static inline void onnx_attribute_ints(OnnxBytes *node, const char *name, int n, const int64_t v[])
+{
+    OnnxBytes b = { 0 };
+    for (int i = 0; i < n; i++) onnx_int(&b, 8, v[i]);
+    onnx_attribute(node, name, 7, &b);
+}
+static inline void onnx_attribute_floats(OnnxBytes *node, const char *name, int n, const float v[]) /* packed, as some writers do */
+{
+    OnnxBytes b = { 0 };
+    onnx_bytes(&b, 7, v, (size_t)n * sizeof *v);
+    onnx_attribute(node, name, 6, &b);
+}
+static inline void onnx_attribute_tensor(OnnxBytes *node, const char *name, OnnxBytes *tensor)
+{
+    OnnxBytes b = { 0 };
+    onnx_message(&b, 5, tensor);
+    onnx_attribute(node, name, 4, &b);
+}
+
+/* ---- parts of a model */
+
+static inline OnnxBytes onnx_node(const char *type, const char *name, const char *inputs, const char *outputs)
+{
+    OnnxBytes n = { 0 };
+    onnx_names(&n, 1, inputs);
+    onnx_names(&n, 2, outputs);
+    if (name[0]) onnx_text(&n, 3, name);
+    onnx_text(&n, 4, type);
+    return n;
+}
+
+/* Without values: add them as raw_data (field 9) or typed. */
+static inline OnnxBytes onnx_tensor_head(const char *name, int type, int rank, const int64_t dims[])
+{
+    OnnxBytes t = { 0 };
+    for (int i = 0; i < rank; i++) onnx_int(&t, 1, dims[i]);
+    onnx_int(&t, 2, type);
+    if (name[0]) onnx_text(&t, 8, name);
+    return t;
+}
+static inline OnnxBytes onnx_tensor(const char *name, int type, int rank, const int64_t dims[], const void *data, size_t bytes)
+{
+    OnnxBytes t = onnx_tensor_head(name, type, rank, dims);
+    onnx_bytes(&t, 9, data, bytes);
+    return t;
+}
+static inline OnnxBytes onnx_tensor_ints(const char *name, int n, const int64_t v[])
+{
+    int64_t dim = n;
+    return onnx_tensor(name, ONNX_INT64, 1, &dim, v, (size_t)n * 8);
+}
+
+/* dims: -1 is unknown, -2 the symbol "height", -3 "width". rank -1: no shape. */
+static inline OnnxBytes onnx_value(const char *name, int type, int rank, const int64_t dims[])
+{
+    OnnxBytes shape = { 0 }, tensor = { 0 }, kind = { 0 }, value = { 0 };
+    for (int i = 0; i < rank; i++) {
+        OnnxBytes dim = { 0 };
+        if (dims[i] >= 0) onnx_int(&dim, 1, dims[i]);
+        else if (dims[i] < -1) onnx_text(&dim, 2, dims[i] == -2 ? "height" : "width");
+        onnx_message(&shape, 1, &dim);
+    }
+    onnx_int(&tensor, 1, type);
+    if (rank >= 0) onnx_message(&tensor, 2, &shape);
+    onnx_message(&kind, 1, &tensor);
+    onnx_text(&value, 1, name);
+    onnx_message(&value, 2, &kind);
+    return value;
+}
+
+static inline void onnx_add_node(OnnxBytes *graph, OnnxBytes node) { onnx_message(graph, 1, &node); }
+static inline void onnx_add_weight(OnnxBytes *graph, OnnxBytes tensor) { onnx_message(graph, 5, &tensor); }
+static inline void onnx_add_input(OnnxBytes *graph, OnnxBytes value) { onnx_message(graph, 11, &value); }
+static inline void onnx_add_output(OnnxBytes *graph, const char *name)
+{
+    OnnxBytes value = { 0 };
+    onnx_text(&value, 1, name);
+    onnx_message(graph, 12, &value);
+}
+
+static inline OnnxBytes onnx_model(int64_t opset, OnnxBytes *graph)
+{
+    OnnxBytes m = { 0 }, import = { 0 };
+    onnx_int(&m, 1, 8);
+    onnx_text(&m, 2, "kerb-tests");
+    onnx_text(&import, 1, "");
+    onnx_int(&import, 2, opset);
+    onnx_message(&m, 7, graph);
+    onnx_message(&m, 8, &import);
+    return m;
+}
+
+/* Conv (weights raw) -> Relu -> Resize by scales, with metadata and symbolic size: a bit of everything, for damaging. */
+static inline OnnxBytes onnx_small_model(void)
+{
+    static const int64_t image[] = { 1, 2, -2, -3 }, weights[] = { 3, 2, 1, 1 }, three[] = { 3 }, four[] = { 4 };
+    static const float w[] = { 1, 2, 3, 4, 5, 6 }, scales[] = { 1, 1, 2, 2 };
+    OnnxBytes g = { 0 }, conv = onnx_node("Conv", "conv", "image,w,b", "features"), resize = onnx_node("Resize", "up", "active,,scales", "scores");
+    int64_t ones[] = { 1, 1 };
+    onnx_attribute_ints(&conv, "kernel_shape", 2, ones);
+    onnx_attribute_text(&resize, "mode", "linear");
+    onnx_add_node(&g, conv);
+    onnx_add_node(&g, onnx_node("Relu", "act", "features", "active"));
+    onnx_add_node(&g, resize);
+    onnx_add_weight(&g, onnx_tensor("w", ONNX_FLOAT, 4, weights, w, sizeof w));
+    OnnxBytes b = onnx_tensor_head("b", ONNX_FLOAT, 1, three);
+    onnx_bytes(&b, 4, w, 12);
+    onnx_add_weight(&g, b);
+    onnx_add_weight(&g, onnx_tensor("scales", ONNX_FLOAT, 1, four, scales, sizeof scales));
+    onnx_add_input(&g, onnx_value("image", ONNX_FLOAT, 4, image));
+    onnx_add_output(&g, "scores");
+    OnnxBytes m = onnx_model(13, &g), entry = { 0 };
+    onnx_text(&entry, 1, "classes");
+    onnx_text(&entry, 2, "[\"road\"]");
+    onnx_message(&m, 14, &entry);
+    return m;
+}
+
+#endif
