@@ -11,12 +11,15 @@
 
 typedef struct OnnxBytes {
     uint8_t *data;
-    size_t size;
+    size_t size, capacity;
 } OnnxBytes;
 
 static inline void onnx_raw(OnnxBytes *b, const void *data, size_t n)
 {
-    b->data = realloc(b->data, b->size + n + 1);
+    if (b->size + n >= b->capacity) {
+        b->capacity = (b->size + n + 16) * 2;
+        b->data = realloc(b->data, b->capacity);
+    }
     if (!b->data) exit(99);
     if (n) memcpy(b->data + b->size, data, n);
     b->size += n;
