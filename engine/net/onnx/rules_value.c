@@ -53,8 +53,12 @@ KERB_RULE(constant)
         /* The file was checked whole when it was opened, and its external data mapped: the model is only read here. */
         im->status = kerb_onnx_tensor((KerbOnnx *)(uintptr_t)im->onnx, a->t, "a constant", &t, im->error);
         if (im->status != KERB_OK) return;
-        if (t.why) kerb_import_lack(im, "%s", t.why);
-        else kerb_constant_is(im, t.dtype, t.rank, t.dims, kerb_onnx_tensor_values(&t, im->g->arena, &borrowed), borrowed);
+        if (t.why) {
+            kerb_import_lack(im, "%s", t.why);
+            return;
+        }
+        const void *values = kerb_onnx_tensor_values(&t, im->g->arena, &borrowed);
+        kerb_constant_is(im, t.dtype, t.rank, t.dims, values, borrowed);
     } else if ((a = kerb_attribute(im, "value_float", KERB_ATTRIBUTE_FLOAT))) {
         kerb_constant_copy(im, KERB_F32, 0, 0, &a->f);
     } else if ((a = kerb_attribute(im, "value_int", KERB_ATTRIBUTE_INT))) {
