@@ -48,14 +48,19 @@ KerbStatus kerb_out_new(KerbOut **out, const KerbOutParams *params, KerbError *e
 /* scores[i] is heads[i]'s tensor. Writes labels (required) and confidence (data NULL: not), width x height of the frame; then draws
  * `display` into picture (planes[0] NULL: not). Label: argmax of the bilinearly upsampled scores at the frame's pixel centres (ties: lowest class),
  * exactly (the shortcut over cells whose four corners agree is exact). Confidence: the class's softmax (or sigmoid) probability at the four
- * cells, interpolated with the same weights, round(255 p). Outside the geometry's frame rectangle: KERB_LABEL_NONE, confidence 0. Allocates nothing. */
+ * cells, interpolated with the same weights, round(255 p); p is within 1e-4 of exact arithmetic (out_pixel.h). Where heads are layered: the confidence of the
+ * head whose label stands. Outside the geometry's frame rectangle: KERB_LABEL_NONE, confidence 0. Allocates nothing; the same bytes for any pool and processor.
+ * Damaged scores: NaN counts as the lowest score (all NaN: class 0), infinities as 1e30; LABELS outside 0..255 give KERB_LABEL_NONE, confidence 0. A tensor
+ * that has not its head's shape gives no labels (KERB_LABEL_NONE; background where it lies over others). */
 void kerb_out_run(KerbOut *out, const KerbTensor scores[], const KerbFrame *frame, KerbMap labels, KerbMap confidence,
                   const KerbDisplay *display, const KerbFrame *picture, KerbPool *pool);
 void kerb_out_free(KerbOut **out);
 
 /* Drawing alone: labels over a frame (kerb_drawer in kerb.h is this). picture may be frame except for side-by-side.
  * Blend: stored = round(source + alpha * (colour - source)) in the frame's own bytes, colours through kerb_rgb_to_yuv_matrix; a chroma sample takes the
- * mean of the blends of the luma pixels that it covers. */
+ * mean of the blends of the luma pixels that it covers (at odd edges of those that there are). alpha is taken as the nearest 1/256, the colour is rounded to the
+ * frame's bytes first, and the blend is rounded once, halves up. Mask: the fourth byte of RGBA stays as the frame has it. Side-by-side: views of
+ * (w/4*2) x (h/4*2) pixels, means of 2x2 of the frame and the upper left label of each 2x2; the fourth byte is 255. */
 typedef struct KerbDraw KerbDraw;
 KerbStatus kerb_draw_new(KerbDraw **out, const KerbVideoFormat *format, unsigned cpu_flags, KerbError *error);
 /* Rows [y0, y1), y0 even, of the picture. Any number of threads on different rows after one kerb_draw_prepare() for the display. */
