@@ -149,7 +149,8 @@ static void *kerb_graph_copy(KerbGraph *g, const void *data, size_t bytes)
     return copy;
 }
 
-uint32_t kerb_graph_add_constant(KerbGraph *g, const char *name, KerbDtype dtype, int rank, const int64_t dims[], const void *data, bool copy)
+uint32_t kerb_graph_add_constant(KerbGraph *g, const char *name, KerbDtype dtype, int rank, const int64_t dims[], const void *data,
+                                 bool copy)
 {
     KerbValue shape = { .dtype = dtype, .rank = rank };
     size_t bytes;
@@ -402,9 +403,10 @@ KerbStatus kerb_graph_sort(KerbGraph *g, KerbError *error)
         if (g->nodes[i].dead || sort.state[i]) continue;
         int cycle = kerb_sort_place(g, &sort, i);
         if (cycle >= 0)
-            status = kerb_fail(error, KERB_ERROR_ASSET,
-                               "the graph has a cycle through %s (node '%s'): it needs its own output; the file is damaged, export it again",
-                               kerb_node_kind(&g->nodes[cycle]), g->nodes[cycle].name);
+            status =
+                kerb_fail(error, KERB_ERROR_ASSET,
+                          "the graph has a cycle through %s (node '%s'): it needs its own output; the file is damaged, export it again",
+                          kerb_node_kind(&g->nodes[cycle]), g->nodes[cycle].name);
     }
     if (status == KERB_OK && memory) memory = kerb_sort_apply(g, &sort);
     kerb_free(&sort.state);
@@ -445,8 +447,9 @@ static KerbStatus kerb_graph_check_binding(const KerbGraph *g, uint32_t input, i
     if (!kerb_dims_elements(rank, dims, INT64_MAX / 8, &elements))
         return kerb_fail(error, KERB_ERROR_ARGUMENT, "input '%s': %s is not a size that a tensor can have", v->name, want);
     if (!kerb_dims_agree(v, rank, dims))
-        return kerb_fail(error, KERB_ERROR_ARGUMENT, "input '%s': the model fixes its shape to %s, so %s does not fit; use the model's size",
-                         v->name, kerb_dims_text(v->rank, v->dims, have, sizeof have), want);
+        return kerb_fail(error, KERB_ERROR_ARGUMENT,
+                         "input '%s': the model fixes its shape to %s, so %s does not fit; use the model's size", v->name,
+                         kerb_dims_text(v->rank, v->dims, have, sizeof have), want);
     return KERB_OK;
 }
 

@@ -71,7 +71,7 @@ typedef enum KerbOp {
     KERB_OP_COUNT
 } KerbOp;
 
-/* alpha, beta as ONNX names them. X(enumerator, ONNX name) */
+/* alpha, beta as ONNX names them (Selu's gamma: beta). X(enumerator, ONNX name) */
 #define KERB_UNARIES(X)                                                                                                        \
     X(ABS, "Abs") X(NEG, "Neg") X(FLOOR, "Floor") X(CEIL, "Ceil") X(ROUND, "Round") /* half to even */ X(SIGN, "Sign")          \
     X(SQRT, "Sqrt") X(RECIPROCAL, "Reciprocal") X(EXP, "Exp") X(LOG, "Log") X(ERF, "Erf") X(NOT, "Not")                        \
@@ -212,7 +212,7 @@ typedef struct KerbNode {
     const char *name;   /* the model's, or invented ("Conv_12"); never NULL */
     int n_inputs, n_outputs;
     uint32_t *inputs;   /* value ids; KERB_NO_VALUE: absent */
-    uint32_t *outputs;
+    uint32_t *outputs;  /* never KERB_NO_VALUE */
     KerbAttrs attrs;
     bool dead;          /* removed; skipped by everyone */
 } KerbNode;

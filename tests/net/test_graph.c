@@ -86,7 +86,8 @@ static void test_constants(void **state)
     assert_int_equal(kerb_value_floats(&g->values[c], floats, 3), 3);
     assert_memory_equal(floats, f32, 12);
     assert_int_equal(kerb_value_integers(&g->values[c], out, 4), -1); /* more than one float */
-    uint32_t d = kerb_graph_add_constant(g, "d", KERB_F32, 1, one, f32, true), e = kerb_graph_add_constant(g, "e", KERB_F32, 0, NULL, f32 + 1, true);
+    uint32_t d = kerb_graph_add_constant(g, "d", KERB_F32, 1, one, f32, true),
+             e = kerb_graph_add_constant(g, "e", KERB_F32, 0, NULL, f32 + 1, true);
     uint32_t h = kerb_graph_add_constant(g, "h", KERB_F32, 0, NULL, f32 + 2, true);
     assert_int_equal(kerb_value_integers(&g->values[d], out, 4), 1);
     assert_int_equal(out[0], 2);
@@ -192,7 +193,8 @@ static void test_binding(void **state)
 {
     KerbGraph *g = new_graph();
     KerbError error = { 0 };
-    int64_t dims[] = { 1, 3, KERB_DIM_UNKNOWN, KERB_DIM_UNKNOWN }, good[] = { 1, 3, 360, 640 }, bad[] = { 1, 4, 360, 640 }, unknown[] = { 1, 3, -1, 640 };
+    int64_t dims[] = { 1, 3, KERB_DIM_UNKNOWN, KERB_DIM_UNKNOWN }, good[] = { 1, 3, 360, 640 }, bad[] = { 1, 4, 360, 640 },
+            unknown[] = { 1, 3, -1, 640 };
     int64_t two[] = { 2 };
     g->inputs = kerb_arena_alloc(g->arena, 2 * sizeof *g->inputs);
     g->inputs[0] = kerb_graph_add_value(g, "image", KERB_F32, 4, dims);

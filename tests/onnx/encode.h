@@ -189,7 +189,8 @@ static inline OnnxBytes onnx_small_model(void)
 {
     static const int64_t image[] = { 1, 2, -2, -3 }, weights[] = { 3, 2, 1, 1 }, three[] = { 3 }, four[] = { 4 };
     static const float w[] = { 1, 2, 3, 4, 5, 6 }, scales[] = { 1, 1, 2, 2 };
-    OnnxBytes g = { 0 }, conv = onnx_node("Conv", "conv", "image,w,b", "features"), resize = onnx_node("Resize", "up", "active,,scales", "scores");
+    OnnxBytes g = { 0 }, conv = onnx_node("Conv", "conv", "image,w,b", "features"),
+              resize = onnx_node("Resize", "up", "active,,scales", "scores");
     int64_t ones[] = { 1, 1 };
     onnx_attribute_ints(&conv, "kernel_shape", 2, ones);
     onnx_attribute_text(&resize, "mode", "linear");

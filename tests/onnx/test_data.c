@@ -72,7 +72,8 @@ static void test_conformance_models(void **state)
     globfree(&models);
 }
 
-/* Where the model is one Constant, the case's expected output must be what was imported: written by somebody else, read by two ways of ours. */
+/* Where the model is one Constant, the case's expected output must be what was imported: written by somebody else, read by two ways of
+ * ours. */
 static void test_constants_against_their_outputs(void **state)
 {
     char path[1024];

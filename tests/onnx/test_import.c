@@ -270,7 +270,8 @@ static void test_softmax(void **state)
         int64_t axis; /* -99: not given */
         int64_t expect;
         bool flatten;
-    } cases[] = { { 11, -99, 1, true }, { 11, 3, 3, false } /* the last axis of four */, { 11, -1, -1, false }, { 13, -99, -1, false }, { 13, 1, 1, false } };
+    } cases[] = {
+        { 11, -99, 1, true }, { 11, 3, 3, false } /* the last axis of four */, { 11, -1, -1, false }, { 13, -99, -1, false }, { 13, 1, 1, false } };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         OnnxBytes n = onnx_node("LogSoftmax", "s", "x", "y");
         if (cases[i].axis != -99) onnx_attribute_int(&n, "axis", cases[i].axis);
@@ -348,7 +349,8 @@ static void test_dropout_and_batch_norm(void **state)
     free_import();
     n = onnx_node("BatchNormalization", "bn", "x,x2,x3,x4,x5", "y");
     onnx_attribute_int(&n, "training_mode", 1);
-    CHECK_MESSAGE(import_node(15, n, "x,x2,x3,x4,x5", "y"), KERB_ERROR_UNSUPPORTED, "BatchNormalization with training_mode (node 'bn')", "opset 15");
+    CHECK_MESSAGE(import_node(15, n, "x,x2,x3,x4,x5", "y"), KERB_ERROR_UNSUPPORTED, "BatchNormalization with training_mode (node 'bn')",
+                  "opset 15");
     free_import();
     n = onnx_node("BatchNormalization", "bn", "x,x2,x3,x4,x5", "y");
     onnx_attribute_float(&n, "epsilon", 0.25f);
@@ -564,11 +566,13 @@ static void test_unsound_graphs(void **state)
     free_import();
     CHECK_MESSAGE(import_node(13, onnx_node("Relu", "r", "x", "y"), "x", ""), KERB_ERROR_ASSET, "no outputs");
     free_import();
-    CHECK_MESSAGE(import_node(13, onnx_node("Conv", "c", "x", "y"), "x", "y"), KERB_ERROR_ASSET, "Conv (node 'c')", "needs 2 to 3 inputs and has 1");
+    CHECK_MESSAGE(import_node(13, onnx_node("Conv", "c", "x", "y"), "x", "y"), KERB_ERROR_ASSET, "Conv (node 'c')",
+                  "needs 2 to 3 inputs and has 1");
     free_import();
     CHECK_MESSAGE(import_node(13, onnx_node("Conv", "c", "x,,x2", "y"), "x,x2", "y"), KERB_ERROR_ASSET, "Conv (node 'c')");
     free_import();
-    CHECK_MESSAGE(import_node(13, onnx_node("Relu", "r", "x", "y,z"), "x", "y,z"), KERB_ERROR_ASSET, "Relu (node 'r')", "at most 1 outputs");
+    CHECK_MESSAGE(import_node(13, onnx_node("Relu", "r", "x", "y,z"), "x", "y,z"), KERB_ERROR_ASSET, "Relu (node 'r')",
+                  "at most 1 outputs");
     free_import();
     CHECK_MESSAGE(import_node(13, onnx_node("Concat", "k", "x,x", "y"), "x", "y"), KERB_ERROR_ASSET, "Concat (node 'k')", "'axis'");
     free_import();
@@ -578,7 +582,8 @@ static void test_unsound_attributes(void **state)
 {
     OnnxBytes n = onnx_node("Resize", "up", "x,,x2", "y");
     onnx_attribute_text(&n, "mode", "lanczos");
-    CHECK_MESSAGE(import_node(13, n, "x,x2", "y"), KERB_ERROR_ASSET, "Resize (node 'up')", "mode 'lanczos' is none of nearest, linear, cubic");
+    CHECK_MESSAGE(import_node(13, n, "x,x2", "y"), KERB_ERROR_ASSET, "Resize (node 'up')",
+                  "mode 'lanczos' is none of nearest, linear, cubic");
     free_import();
     n = onnx_node("Transpose", "t", "x", "y");
     const int64_t perm[] = { 0, 1, 1, 3 };
@@ -614,12 +619,14 @@ static void test_all_of_it_at_once(void **state)
     onnx_add_input(&g, onnx_value("x", ONNX_FLOAT, 4, image));
     onnx_add_input(&g, onnx_value("words", ONNX_STRING, 1, image));
     onnx_add_output(&g, "z");
-    CHECK_MESSAGE(import_graph(17, &g), KERB_ERROR_UNSUPPORTED, "MadeUpOperator (node 'gs_1')", "NonMaxSuppression (2 nodes: 'nms_1', 'nms_2')",
-                  "com.microsoft.FusedConv (node 'f')", "Cast with to float8e4m3fn (node 'q')", "an input with string (node 'words')", "opset 17");
+    CHECK_MESSAGE(import_graph(17, &g), KERB_ERROR_UNSUPPORTED, "MadeUpOperator (node 'gs_1')",
+                  "NonMaxSuppression (2 nodes: 'nms_1', 'nms_2')", "com.microsoft.FusedConv (node 'f')",
+                  "Cast with type float8e4m3fn (node 'q')", "an input with type string (node 'words')", "opset 17");
     assert_null(strstr(it.error.message, "Relu"));
     char text[200], tiny[4];
     assert_int_equal(kerb_onnx_unsupported(it.onnx, text, sizeof text), 5);
-    assert_string_equal(text, "an input with string, MadeUpOperator, NonMaxSuppression, com.microsoft.FusedConv, Cast with to float8e4m3fn");
+    assert_string_equal(text,
+                        "an input with type string, MadeUpOperator, NonMaxSuppression, com.microsoft.FusedConv, Cast with type float8e4m3fn");
     assert_int_equal(kerb_onnx_unsupported(it.onnx, tiny, sizeof tiny), 5);
     assert_string_equal(tiny, "an ");
     free_import();
@@ -637,7 +644,8 @@ static void test_very_many(void **state)
     }
     onnx_add_input(&g, onnx_value("x", ONNX_FLOAT, 4, image));
     onnx_add_output(&g, "v499");
-    CHECK_MESSAGE(import_graph(17, &g), KERB_ERROR_UNSUPPORTED, "Operator_with_quite_a_long_name_0?[31m?", " more; opset 17", "another opset");
+    CHECK_MESSAGE(import_graph(17, &g), KERB_ERROR_UNSUPPORTED, "Operator_with_quite_a_long_name_0?[31m?", " more; opset 17",
+                  "another opset");
     free_import();
 }
 
@@ -647,14 +655,16 @@ static void test_opsets(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char number[32];
         snprintf(number, sizeof number, "opset %lld", (long long)bad[i]);
-        CHECK_MESSAGE(import_node(bad[i], onnx_node("Relu", "r", "x", "y"), "x", "y"), KERB_ERROR_UNSUPPORTED, number, "7 to 22", "opset_version");
+        CHECK_MESSAGE(import_node(bad[i], onnx_node("Relu", "r", "x", "y"), "x", "y"), KERB_ERROR_UNSUPPORTED, number, "7 to 22",
+                      "opset_version");
         free_import();
     }
     for (int opset = 7; opset <= 22; opset++) {
         assert_int_equal(import_node(opset, onnx_node("Relu", "r", "x", "y"), "x", "y"), KERB_OK);
         free_import();
     }
-    CHECK_MESSAGE(import_node(9, onnx_node("Resize", "r", "x,x2", "y"), "x,x2", "y"), KERB_ERROR_UNSUPPORTED, "Resize", "older than opset 10", "'r'");
+    CHECK_MESSAGE(import_node(9, onnx_node("Resize", "r", "x,x2", "y"), "x,x2", "y"), KERB_ERROR_UNSUPPORTED, "Resize",
+                  "older than opset 10", "'r'");
     free_import();
 }
 

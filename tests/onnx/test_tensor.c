@@ -73,7 +73,10 @@ static void test_typed(void **state)
         unsigned field;
         const void *values;
     } integers[] = {
-        { ONNX_INT8, KERB_I8, 5, i8 }, { ONNX_INT32, KERB_I32, 5, i32 }, { ONNX_FLOAT16, KERB_F16, 5, half }, { ONNX_UINT64, KERB_U64, 11, u64 },
+        { ONNX_INT8, KERB_I8, 5, i8 },
+        { ONNX_INT32, KERB_I32, 5, i32 },
+        { ONNX_FLOAT16, KERB_F16, 5, half },
+        { ONNX_UINT64, KERB_U64, 11, u64 },
     };
     for (int packed = 0; packed < 2; packed++) {
         OnnxBytes t = onnx_tensor_head("w", ONNX_FLOAT, 1, three), u = onnx_tensor_head("w", ONNX_DOUBLE, 1, three);
@@ -143,8 +146,12 @@ static void test_types_that_kerb_lacks(void **state)
         const int64_t *dims;
         const char *expect;
     } cases[] = {
-        { ONNX_FLOAT8, 1, three, "float8e4m3fn" }, { ONNX_STRING, 1, three, "string" }, { 22, 1, three, "int4" }, { 14, 1, three, "complex64" },
-        { 999, 1, three, "unknown type" }, { ONNX_FLOAT, 9, nine, "more than 8 dimensions" },
+        { ONNX_FLOAT8, 1, three, "float8e4m3fn" },
+        { ONNX_STRING, 1, three, "string" },
+        { 22, 1, three, "int4" },
+        { 14, 1, three, "complex64" },
+        { 999, 1, three, "unknown type" },
+        { ONNX_FLOAT, 9, nine, "more than 8 dimensions" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         OnnxBytes m = model_of(onnx_tensor("w", cases[i].type, cases[i].rank, cases[i].dims, bytes, 3));

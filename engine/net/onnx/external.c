@@ -18,8 +18,8 @@
 
 static KerbStatus kerb_external_bad(const char *location, const char *why, KerbError *error)
 {
-    return kerb_fail(error, KERB_ERROR_ASSET, "external data '%.200s' %s; put the file into the model's folder, or export with the weights inside",
-                     location, why);
+    return kerb_fail(error, KERB_ERROR_ASSET,
+                     "external data '%.200s' %s; put the file into the model's folder, or export with the weights inside", location, why);
 }
 
 /* A plain relative path without "..". */
@@ -135,11 +135,13 @@ KerbStatus kerb_onnx_external(KerbOnnx *onnx, KerbBytes location, const KerbMapp
     }
     char path[1024];
     if (location.size == 0) return kerb_external_bad("", "has no name", error);
-    if (!onnx->folder) return kerb_fail(error, KERB_ERROR_ASSET, "the model's weights lie in another file, but the model was opened from memory");
+    if (!onnx->folder)
+        return kerb_fail(error, KERB_ERROR_ASSET, "the model's weights lie in another file, but the model was opened from memory");
     if (location.size >= sizeof path || memchr(location.data, 0, location.size))
         return kerb_external_bad("?", "has a name that no file has", error);
     if (onnx->n_files == KERB_ONNX_MAX_EXTERNAL_FILES)
-        return kerb_fail(error, KERB_ERROR_ASSET, "the model's weights lie in more than %d files; export them into one", KERB_ONNX_MAX_EXTERNAL_FILES);
+        return kerb_fail(error, KERB_ERROR_ASSET, "the model's weights lie in more than %d files; export them into one",
+                         KERB_ONNX_MAX_EXTERNAL_FILES);
     memcpy(path, location.data, location.size);
     path[location.size] = '\0';
     KerbMapping mapping = { 0 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The model's views -> KerbGraph: names become ids, each node goes through its rule (rules.c), what is unsupported is collected and told in one
- * message. What leaves: a sorted graph in the newest opset's terms; no shapes but the inputs' and constants' own (inference is a pass). */
+/* The model's views -> KerbGraph: names become ids, each node goes through its rule (rules.c), what is unsupported is
+ * collected and told in one message. What leaves: a sorted graph in the newest opset's terms; no shapes but the inputs' and constants' own
+ * (inference is a pass). */
 #include "net/onnx/import.h"
 
 #include "base/log.h"
@@ -54,8 +55,8 @@ static KerbStatus kerb_import_unsupported(const KerbImport *im)
     KerbText text = { 0 };
     kerb_lacks_text(im, &text);
     KerbStatus status = kerb_fail(im->error, KERB_ERROR_UNSUPPORTED,
-                                  "the model uses what Kerb cannot run: %s; opset %lld. Export the network without it (often a post-processing "
-                                  "step that belongs outside), or with another opset",
+                                  "the model uses what Kerb cannot run: %s; opset %lld. Export the network without it (often a "
+                                  "post-processing step that belongs outside), or with another opset",
                                   text.text ? text.text : "?", (long long)im->opset);
     kerb_text_free(&text);
     return status;
@@ -120,9 +121,11 @@ static void kerb_import_inputs(KerbImport *im)
             im->status = kerb_fail(im->error, KERB_ERROR_ASSET, "two inputs of the model have the name '%.200s'; export it again", name);
             return;
         }
-        if (info->kind) kerb_import_lack_of(im, "an input", name, info->kind);
-        else if (info->dtype == KERB_DTYPE_NONE) kerb_import_lack_of(im, "an input", name, kerb_onnx_type_name(info->onnx_type));
-        else if (info->rank > KERB_MAX_RANK) kerb_import_lack_of(im, "an input", name, "more than 8 dimensions");
+        if (info->kind || info->dtype == KERB_DTYPE_NONE) {
+            const char *why = kerb_arena_printf(im->scratch, "type %s", info->kind ? info->kind : kerb_onnx_type_name(info->onnx_type));
+            kerb_import_lack_of(im, "an input", name, why ? why : "?");
+        }
+        if (info->rank > KERB_MAX_RANK) kerb_import_lack_of(im, "an input", name, "more than 8 dimensions");
         int rank = info->rank > KERB_MAX_RANK ? -1 : info->rank;
         uint32_t id = kerb_graph_add_value(g, name, info->dtype, rank, info->dims);
         if (id == KERB_NO_VALUE) {
@@ -156,7 +159,8 @@ static void kerb_import_outputs_of_nodes(KerbImport *im, uint32_t **ids)
             const char *name = kerb_import_text(im, n->outputs[k]);
             if (kerb_graph_find(im->g, name) != KERB_NO_VALUE) {
                 im->status = kerb_fail(im->error, KERB_ERROR_ASSET,
-                                       "node '%.200s' writes '%.200s', but another node, an input or a weight has that name too; export the model again",
+                                       "node '%.200s' writes '%.200s', but another node, an input or a weight has that name too; "
+                                       "export the model again",
                                        kerb_import_node_name(im, i), name);
                 return;
             }
@@ -178,7 +182,8 @@ static void kerb_import_inputs_of_nodes(KerbImport *im, uint32_t **ids)
             *id = kerb_graph_find(im->g, name);
             if (*id == KERB_NO_VALUE)
                 im->status = kerb_fail(im->error, KERB_ERROR_ASSET,
-                                       "%.80s (node '%.200s') reads '%.200s', which is no input, no weight and no node's output; export the model again",
+                                       "%.80s (node '%.200s') reads '%.200s', which is no input, no weight and no node's output; "
+                                       "export the model again",
                                        kerb_import_text(im, n->type), kerb_import_node_name(im, i), name);
             else im->reads[*id]++;
         }
@@ -233,7 +238,8 @@ static bool kerb_import_arity(KerbImport *im, const KerbRule *rule)
     bool ok = n >= rule->min_inputs && (rule->max_inputs < 0 || n <= rule->max_inputs);
     for (int i = 0; i < rule->min_inputs && ok; i++) ok = im->inputs[i] != KERB_NO_VALUE;
     for (int i = 0; rule->max_inputs < 0 && i < n && ok; i++) ok = im->inputs[i] != KERB_NO_VALUE;
-    if (!ok && rule->max_inputs < 0) kerb_import_bad(im, "it needs at least %d inputs, none of them absent, and has %d", rule->min_inputs, n);
+    if (!ok && rule->max_inputs < 0)
+        kerb_import_bad(im, "it needs at least %d inputs, none of them absent, and has %d", rule->min_inputs, n);
     else if (!ok) kerb_import_bad(im, "it needs %d to %d inputs and has %d", rule->min_inputs, rule->max_inputs, n);
     else if (im->n_outputs == 0) kerb_import_bad(im, "it has no output");
     else if (rule->max_outputs >= 0 && im->n_outputs > rule->max_outputs)
@@ -366,8 +372,8 @@ static void kerb_import_run(KerbImport *im)
 {
     if (im->opset < 1 || im->opset > KERB_ONNX_MAX_OPSET) {
         im->status = kerb_fail(im->error, KERB_ERROR_UNSUPPORTED,
-                               "the model uses opset %lld of ai.onnx, Kerb reads 7 to %d; export it with opset_version=17", (long long)im->opset,
-                               KERB_ONNX_MAX_OPSET);
+                               "the model uses opset %lld of ai.onnx, Kerb reads 7 to %d; export it with opset_version=17",
+                               (long long)im->opset, KERB_ONNX_MAX_OPSET);
         return;
     }
     kerb_import_metadata(im);
@@ -407,7 +413,8 @@ int kerb_onnx_unsupported(const KerbOnnx *onnx, char *text, size_t bytes)
         n = im->n_lacks + im->n_lacks_more;
         for (int i = 0; i < im->n_lacks && used < bytes; i++) {
             const KerbLack *lack = &im->lacks[i];
-            int length = snprintf(text + used, bytes - used, "%s%s%s%s", i ? ", " : "", lack->type, lack->why[0] ? " with " : "", lack->why);
+            const char *with = lack->why[0] ? " with " : "";
+            int length = snprintf(text + used, bytes - used, "%s%s%s%s", i ? ", " : "", lack->type, with, lack->why);
             used += length > 0 ? (size_t)length : 0;
         }
     }

@@ -62,7 +62,7 @@ void kerb_import_lack_of(KerbImport *im, const char *type, const char *node, con
 
 /* ---- node.c: what rules use. Names in messages are the node at hand's. */
 void kerb_import_bad(KerbImport *im, const char *format, ...) KERB_PRINTF(2, 3);  /* ASSET */
-void kerb_import_lack(KerbImport *im, const char *format, ...) KERB_PRINTF(2, 3); /* to the list of what is unsupported; the import goes on */
+void kerb_import_lack(KerbImport *im, const char *format, ...) KERB_PRINTF(2, 3); /* to the list of the unsupported; it goes on */
 void kerb_import_no_memory(KerbImport *im);
 
 const KerbOnnxAttribute *kerb_attribute(KerbImport *im, const char *name, KerbOnnxAttributeType type); /* NULL: not there, or a failure */

@@ -13,8 +13,8 @@ typedef struct KerbOnnxReader {
 
 KerbStatus kerb_onnx_damaged(KerbBytes whole, const uint8_t *at, const char *what, const char *part, KerbError *error)
 {
-    return kerb_fail(error, KERB_ERROR_ASSET, "the file is not an ONNX model, or damaged or cut: %s at byte %zu, in %s; copy or export it again",
-                     what,
+    return kerb_fail(error, KERB_ERROR_ASSET,
+                     "the file is not an ONNX model, or damaged or cut: %s at byte %zu, in %s; copy or export it again", what,
                      at >= whole.data && at <= whole.data + whole.size ? (size_t)(at - whole.data) : 0, part);
 }
 
@@ -78,7 +78,7 @@ static KerbStatus kerb_read_value_info(KerbOnnxReader *r, KerbBytes message, Ker
     static const char *const kinds[] = { [4] = "sequence", [5] = "map", [7] = "opaque value", [8] = "sparse tensor", [9] = "optional" };
     KerbWire w = kerb_wire(message);
     KerbField f, g;
-    *info = (KerbOnnxValueInfo){ .rank = -1, .kind = "value without a type" };
+    *info = (KerbOnnxValueInfo){ .rank = -1, .kind = "not given" };
     while (kerb_wire_next(&w, &f)) {
         if (f.number == 1 && kerb_wire_expect(&w, &f, KERB_WIRE_BYTES)) info->name = f.bytes;
         if (f.number != 2 || !kerb_wire_expect(&w, &f, KERB_WIRE_BYTES)) continue;
@@ -148,7 +148,8 @@ static KerbStatus kerb_check_attribute(KerbOnnxReader *r, KerbBytes message, int
     while (status == KERB_OK && kerb_wire_next(&w, &f)) {
         if (f.type != KERB_WIRE_BYTES) continue;
         if (f.number == 6 || f.number == 11) status = kerb_check_graph(r, f.bytes, depth + 1);
-        else if (f.number == 5 || f.number == 10) status = kerb_onnx_tensor(r->onnx, f.bytes, "a tensor in an attribute", &ignored, r->error);
+        else if (f.number == 5 || f.number == 10)
+            status = kerb_onnx_tensor(r->onnx, f.bytes, "a tensor in an attribute", &ignored, r->error);
     }
     return status != KERB_OK ? status : kerb_reader_fault(r, &w, "an attribute");
 }
@@ -163,7 +164,8 @@ static KerbStatus kerb_count_node(KerbOnnxReader *r, KerbBytes message, int *n_i
         if (--r->names_left < 0) return kerb_reader_budget(r, "node inputs, outputs and attributes", KERB_ONNX_MAX_NAMES);
         if (f.number == 1) ++*n_inputs;
         else if (f.number == 2) ++*n_outputs;
-        else if (++*n_attributes > KERB_ONNX_MAX_ATTRIBUTES) return kerb_reader_budget(r, "attributes at one node", KERB_ONNX_MAX_ATTRIBUTES);
+        else if (++*n_attributes > KERB_ONNX_MAX_ATTRIBUTES)
+            return kerb_reader_budget(r, "attributes at one node", KERB_ONNX_MAX_ATTRIBUTES);
     }
     return kerb_reader_fault(r, &w, "a node");
 }
@@ -323,8 +325,9 @@ static KerbStatus kerb_count_model(KerbOnnxReader *r, int *n_metadata)
         if (status != KERB_OK) return status;
     }
     if (w.fault) return kerb_reader_fault(r, &w, "the model");
-    return kerb_fail(r->error, KERB_ERROR_ASSET,
-                     "the file has no graph: it is not an ONNX model, or it is cut; export the network to ONNX (for example with torch.onnx.export)");
+    return kerb_fail(
+        r->error, KERB_ERROR_ASSET,
+        "the file has no graph: it is not an ONNX model, or it is cut; export the network to ONNX (for example with torch.onnx.export)");
 }
 
 KerbStatus kerb_onnx_parse(KerbOnnx *o, KerbError *error)

@@ -52,7 +52,7 @@ typedef struct KerbOnnxTensor {
 
 typedef struct KerbOnnxValueInfo {
     KerbBytes name;
-    const char *kind; /* NULL: a tensor; else "sequence", "optional", "map", "sparse tensor", "value without a type" */
+    const char *kind; /* NULL: a tensor; else "sequence", "optional", "map", "sparse tensor", "not given" */
     int onnx_type;
     KerbDtype dtype;
     int rank; /* -1: not said; may exceed KERB_MAX_RANK (then dims say nothing) */
@@ -90,14 +90,15 @@ const KerbOnnxAttribute *kerb_onnx_attribute(const KerbOnnxNode *node, const cha
 /* tensor.c. `onnx`: for external data and offsets in messages; NULL: none. `part`: what the tensor is, for messages.
  * A tensor that Kerb cannot hold (type, rank, segments) is no failure: `why` says so. */
 KerbStatus kerb_onnx_tensor(KerbOnnx *onnx, KerbBytes message, const char *part, KerbOnnxTensor *out, KerbError *error);
-/* Its values, dense and in the machine's types: the file's own bytes where *borrowed becomes true, else a copy in the arena. NULL: out of memory. */
+/* Its values, dense and in the machine's types: the file's own bytes where *borrowed becomes true, else a copy in the arena. NULL: out of
+ * memory. */
 const void *kerb_onnx_tensor_values(const KerbOnnxTensor *t, KerbArena *arena, bool *borrowed);
 KerbDtype kerb_onnx_dtype(int64_t onnx_type); /* NONE for what Kerb lacks */
 const char *kerb_onnx_type_name(int64_t onnx_type); /* "float8e4m3fn" */
 
 /* external.c */
-/* Opens `location` below the folder. ASSET where it is absolute, has "..", leads out through a link, or is missing. `walk`: without openat2 (older
- * kernels): then links are refused altogether. */
+/* Opens `location` below the folder. ASSET where it is absolute, has "..", leads out through a link, or is missing. `walk`: without openat2
+ * (older kernels): then links are refused altogether. */
 KerbStatus kerb_onnx_open_below(const char *folder, const char *location, bool walk, int *fd, KerbError *error);
 /* The mapped file of that location, opened on first use. */
 KerbStatus kerb_onnx_external(KerbOnnx *onnx, KerbBytes location, const KerbMapping **out, KerbError *error);

@@ -137,7 +137,8 @@ static bool kerb_window_list(KerbImport *im, const char *name, int64_t out[], in
         return false;
     }
     for (int i = 0; i < got; i++)
-        if (out[i] < low || out[i] > INT32_MAX) kerb_import_bad(im, "attribute '%s' has %lld, which is not %lld..2^31-1", name, (long long)out[i], (long long)low);
+        if (out[i] < low || out[i] > INT32_MAX)
+            kerb_import_bad(im, "attribute '%s' has %lld, which is not %lld..2^31-1", name, (long long)out[i], (long long)low);
     *n = got / count_of_axis;
     if (*n > KERB_MAX_SPATIAL) kerb_import_lack(im, "%d spatial axes", *n);
     return im->status == KERB_OK && !im->lacking;

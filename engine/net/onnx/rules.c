@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The operators that Kerb reads: one line each. Sorted by nothing but the reader's eye; looked up by a scan (import is not the hot path). */
+/* The operators that Kerb reads: one line each, grouped for the reader's eye; looked up by a scan (import is not the hot path). */
 #include "net/onnx/import.h"
 
 #include <string.h>
@@ -21,8 +21,9 @@ static const KerbRule kerb_rules[] = {
     KERB_UNARIES(KERB_RULE_UNARY)
 #undef KERB_RULE_UNARY
     PAIR("Add", ADD, 1), PAIR("Sub", SUB, 1), PAIR("Mul", MUL, 1), PAIR("Div", DIV, 1), PAIR("Pow", POW, 1), PAIR("Mod", MOD, 10),
-    PAIR("PRelu", PRELU, 1), PAIR("Equal", EQUAL, 1), PAIR("Less", LESS, 1), PAIR("Greater", GREATER, 1), PAIR("LessOrEqual", LESS_EQUAL, 12),
-    PAIR("GreaterOrEqual", GREATER_EQUAL, 12), PAIR("And", AND, 1), PAIR("Or", OR, 1), PAIR("Xor", XOR, 1),
+    PAIR("PRelu", PRELU, 1), PAIR("Equal", EQUAL, 1), PAIR("Less", LESS, 1), PAIR("Greater", GREATER, 1),
+    PAIR("LessOrEqual", LESS_EQUAL, 12), PAIR("GreaterOrEqual", GREATER_EQUAL, 12), PAIR("And", AND, 1), PAIR("Or", OR, 1),
+    PAIR("Xor", XOR, 1),
     MANY("Sum", KERB_BINARY_ADD), MANY("Max", KERB_BINARY_MAX), MANY("Min", KERB_BINARY_MIN), MANY("Mean", -1),
     { "Clip", kerb_rule_clip, 0, 1, 1, 3, 1, RANK },
     PLAIN("Where", WHERE, 9, 3, 3, NO),

@@ -66,10 +66,11 @@ KERB_RULE(binary)
     attrs->binary.kind = kind;
     attrs->binary.fmod = fmod;
     attrs->binary.act.slope = KERB_NO_VALUE;
-    bool compares = kind == KERB_BINARY_EQUAL || kind == KERB_BINARY_LESS || kind == KERB_BINARY_GREATER || kind == KERB_BINARY_LESS_EQUAL ||
-                    kind == KERB_BINARY_GREATER_EQUAL;
+    bool compares = kind == KERB_BINARY_EQUAL || kind == KERB_BINARY_LESS || kind == KERB_BINARY_GREATER ||
+                    kind == KERB_BINARY_LESS_EQUAL || kind == KERB_BINARY_GREATER_EQUAL;
     int rank_a = kerb_import_rank(im, 0), rank_b = kerb_import_rank(im, 1);
-    kerb_import_says(im, 0, compares ? KERB_BOOL : kerb_import_type(im, 0), rank_a < 0 || rank_b < 0 ? -1 : rank_a > rank_b ? rank_a : rank_b);
+    int rank = rank_a < 0 || rank_b < 0 ? -1 : rank_a > rank_b ? rank_a : rank_b;
+    kerb_import_says(im, 0, compares ? KERB_BOOL : kerb_import_type(im, 0), rank);
 }
 
 /* Sum, Max, Min, Mean of any number: a chain of two at a time. param: the KerbBinary, -1 for Mean (a sum, then divided). */

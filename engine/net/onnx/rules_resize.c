@@ -81,7 +81,8 @@ KERB_RULE(resize)
     int n = kerb_attribute_ints(im, "axes", r.axes, KERB_MAX_RANK);
     r.n_axes = n > 0 ? n : 0;
     bool crop = r.coordinates == KERB_COORD_TF_CROP_AND_RESIZE;
-    uint32_t inputs[4] = { im->inputs[0], crop ? kerb_resize_input(im, 1) : KERB_NO_VALUE, kerb_resize_input(im, 2), kerb_resize_input(im, 3) };
+    uint32_t inputs[4] = { im->inputs[0], crop ? kerb_resize_input(im, 1) : KERB_NO_VALUE, kerb_resize_input(im, 2),
+                          kerb_resize_input(im, 3) };
     if (inputs[3] != KERB_NO_VALUE) inputs[2] = KERB_NO_VALUE; /* some exporters of opset 11 give both; sizes are exact */
     else if (inputs[2] == KERB_NO_VALUE) kerb_import_bad(im, "it has neither scales nor sizes");
     if (crop && inputs[1] == KERB_NO_VALUE) kerb_import_bad(im, "tf_crop_and_resize needs the input 'roi'");
@@ -92,7 +93,8 @@ KERB_RULE(resize)
 KERB_RULE(grid_sample)
 {
     static const char *const modes[] = { "nearest", "linear", "cubic", "bilinear", "bicubic", NULL };
-    static const KerbResizeMode meanings[] = { KERB_RESIZE_NEAREST, KERB_RESIZE_LINEAR, KERB_RESIZE_CUBIC, KERB_RESIZE_LINEAR, KERB_RESIZE_CUBIC };
+    static const KerbResizeMode meanings[] = { KERB_RESIZE_NEAREST, KERB_RESIZE_LINEAR, KERB_RESIZE_CUBIC, KERB_RESIZE_LINEAR,
+                                              KERB_RESIZE_CUBIC };
     static const char *const paddings[] = { "zeros", "border", "reflection", NULL };
     KerbResizeMode mode = meanings[kerb_attribute_choice(im, "mode", modes, 1)];
     KerbGridPadding padding = (KerbGridPadding)kerb_attribute_choice(im, "padding_mode", paddings, 0);

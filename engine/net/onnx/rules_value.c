@@ -109,7 +109,7 @@ KERB_RULE(cast)
     int64_t to = kerb_attribute_int(im, "to", 0);
     kerb_attribute_ignore(im, "saturate"); /* concerns float8 only */
     KerbDtype dtype = kerb_onnx_dtype(to);
-    if (dtype == KERB_DTYPE_NONE) kerb_import_lack(im, "to %s", kerb_onnx_type_name(to));
+    if (dtype == KERB_DTYPE_NONE) kerb_import_lack(im, "type %s", kerb_onnx_type_name(to));
     kerb_import_same(im, KERB_OP_CAST, 1)->cast.to = dtype;
     kerb_import_says(im, 0, dtype, kerb_import_rank(im, 0));
 }
@@ -118,7 +118,7 @@ KERB_RULE(cast_like)
 {
     KerbDtype dtype = kerb_import_type(im, 1);
     kerb_attribute_ignore(im, "saturate");
-    if (dtype == KERB_DTYPE_NONE) kerb_import_lack(im, "to a type that is not known beforehand");
+    if (dtype == KERB_DTYPE_NONE) kerb_import_lack(im, "a type that is not known beforehand");
     kerb_import_same(im, KERB_OP_CAST, 1)->cast.to = dtype;
     kerb_import_says(im, 0, dtype, kerb_import_rank(im, 0));
 }
@@ -155,7 +155,7 @@ KERB_RULE(quantize)
     int64_t out = quantize ? kerb_attribute_int(im, "output_dtype", 0) : 0;
     kerb_attribute_ignore(im, "saturate");
     KerbDtype dtype = kerb_onnx_dtype(out);
-    if (out && dtype == KERB_DTYPE_NONE) kerb_import_lack(im, "to %s", kerb_onnx_type_name(out));
+    if (out && dtype == KERB_DTYPE_NONE) kerb_import_lack(im, "type %s", kerb_onnx_type_name(out));
     if (block_size < 0) kerb_import_bad(im, "block_size %lld is negative", (long long)block_size);
     KerbAttrs *attrs = kerb_import_same(im, (KerbOp)rule->param, 3);
     attrs->quantize.axis = axis;

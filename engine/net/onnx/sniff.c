@@ -10,8 +10,9 @@ static KerbStatus kerb_sniff_is(KerbError *error, const char *what, const char *
 }
 
 static const char from_framework[] = "export the original network from its framework to ONNX";
-static const char from_torch[] =
-    "load it into its network in Python, then torch.onnx.export(net.eval(), torch.zeros(1, 3, HEIGHT, WIDTH), 'net.onnx', opset_version=17)";
+static const char from_torch[] = "load it into its network in Python, then "
+                                 "torch.onnx.export(net.eval(), torch.zeros(1, 3, HEIGHT, WIDTH), 'net.onnx', opset_version=17)";
+static const char from_keras[] = "save it as a SavedModel; then python -m tf2onnx.convert --saved-model FOLDER --output net.onnx";
 static const char from_tensorflow[] = "python -m tf2onnx.convert --saved-model FOLDER --output net.onnx makes one";
 static const char from_download[] = "the download did not give the model itself: fetch it again";
 
@@ -30,7 +31,7 @@ static const struct {
     { 0, "\x80\x03", 2, "a Python pickle, probably a PyTorch checkpoint", from_torch },
     { 0, "\x80\x04", 2, "a Python pickle, probably a PyTorch checkpoint", from_torch },
     { 0, "\x80\x05", 2, "a Python pickle, probably a PyTorch checkpoint", from_torch },
-    { 0, "\x89HDF\r\n\x1a\n", 8, "a Keras or other HDF5 file", "save it as a SavedModel; then python -m tf2onnx.convert --saved-model FOLDER --output net.onnx" },
+    { 0, "\x89HDF\r\n\x1a\n", 8, "a Keras or other HDF5 file", from_keras },
     { 0, "7767517\n", 8, "an ncnn network description", from_framework },
     { 0, "7767517\r", 8, "an ncnn network description", from_framework },
     { 0, "\xdd\x85\x76\x00", 4, "a binary ncnn network description", from_framework },
@@ -66,11 +67,12 @@ static KerbStatus kerb_sniff_zip(KerbBytes bytes, KerbError *error)
     KerbBytes head = { bytes.data, bytes.size < 4096 ? bytes.size : 4096 }, tail = bytes;
     if (tail.size > 262144) tail = (KerbBytes){ bytes.data + bytes.size - 262144, 262144 };
     if (kerb_bytes_contain(tail, "constants.pkl"))
-        return kerb_sniff_is(error, "a TorchScript archive", "load it with torch.jit.load, or better the network itself, and use torch.onnx.export");
+        return kerb_sniff_is(error, "a TorchScript archive",
+                             "load it with torch.jit.load, or better the network itself, and use torch.onnx.export");
     if (kerb_bytes_contain(head, "data.pkl") || kerb_bytes_contain(tail, "data.pkl"))
         return kerb_sniff_is(error, "a PyTorch checkpoint (.pth, .pt)", from_torch);
     if (kerb_bytes_contain(tail, "model.weights.h5"))
-        return kerb_sniff_is(error, "a Keras archive (.keras)", "save it as a SavedModel; then python -m tf2onnx.convert --saved-model FOLDER --output net.onnx");
+        return kerb_sniff_is(error, "a Keras archive (.keras)", from_keras);
     return kerb_sniff_is(error, "a zip archive", "unpack it first");
 }
 
@@ -118,6 +120,7 @@ KerbStatus kerb_onnx_sniff_protobuf(KerbBytes bytes, KerbError *error)
     if (tensor) return kerb_sniff_is(error, "a single tensor in ONNX's format (test data?)", "name the model's file");
     if (first_bytes && bytes.data[0] == 0x0a)
         return kerb_sniff_is(error, "another protobuf (perhaps a frozen TensorFlow graph or a Caffe model)",
-                             "TensorFlow: python -m tf2onnx.convert --graphdef FILE --inputs NAMES --outputs NAMES --output net.onnx; else export from its framework");
+                             "TensorFlow: python -m tf2onnx.convert --graphdef FILE --inputs NAMES --outputs NAMES --output net.onnx; "
+                             "else export it from its framework");
     return KERB_OK;
 }

@@ -40,7 +40,10 @@ static const struct KerbOnnxType {
 #define KERB_ONNX_TYPES ((int64_t)(sizeof kerb_onnx_types / sizeof kerb_onnx_types[0]))
 
 KerbDtype kerb_onnx_dtype(int64_t type) { return type >= 0 && type < KERB_ONNX_TYPES ? kerb_onnx_types[type].dtype : KERB_DTYPE_NONE; }
-const char *kerb_onnx_type_name(int64_t type) { return type >= 0 && type < KERB_ONNX_TYPES ? kerb_onnx_types[type].name : "an unknown type"; }
+const char *kerb_onnx_type_name(int64_t type)
+{
+    return type >= 0 && type < KERB_ONNX_TYPES ? kerb_onnx_types[type].name : "an unknown type";
+}
 
 /* What the fields say before anything is checked. */
 typedef struct KerbTensorFields {
@@ -72,7 +75,8 @@ static KerbWire kerb_tensor_fields(KerbBytes message, KerbOnnxTensor *t, KerbTen
         if (f.number == 3) fields->has_segment = true;
         if (f.number == 14 && kerb_wire_expect(&w, &f, KERB_WIRE_VARINT)) fields->is_external = f.value == 1;
         if (f.number == 13 && kerb_wire_expect(&w, &f, KERB_WIRE_BYTES)) {
-            if (fields->n_external == (int)(sizeof fields->external / sizeof fields->external[0])) w.fault = "too many entries of external data";
+            if (fields->n_external == (int)(sizeof fields->external / sizeof fields->external[0]))
+                w.fault = "too many entries of external data";
             else fields->external[fields->n_external++] = f.bytes;
         }
     }
@@ -88,7 +92,8 @@ static KerbStatus kerb_tensor_bad(const KerbOnnxTensor *t, const char *part, Ker
                      kerb_onnx_type_name(t->onnx_type), kerb_dims_text(t->rank, t->dims, dims, sizeof dims), text);
 }
 
-static KerbStatus kerb_tensor_external(KerbOnnx *onnx, const KerbTensorFields *fields, KerbOnnxTensor *t, const char *part, KerbError *error)
+static KerbStatus kerb_tensor_external(KerbOnnx *onnx, const KerbTensorFields *fields, KerbOnnxTensor *t, const char *part,
+                                       KerbError *error)
 {
     KerbBytes location = { 0 };
     int64_t offset = 0, length = -1;
@@ -111,8 +116,8 @@ static KerbStatus kerb_tensor_external(KerbOnnx *onnx, const KerbTensorFields *f
     if (status != KERB_OK) return status;
     if ((length >= 0 && (uint64_t)length != t->bytes) || (uint64_t)offset > file->bytes || file->bytes - (uint64_t)offset < t->bytes) {
         char text[320];
-        int n = snprintf(text, sizeof text, "it needs %zu bytes, its external data '%.*s' says %lld at offset %lld and has %zu in all", t->bytes,
-                         (int)(location.size < 100 ? location.size : 100), (const char *)location.data, (long long)length,
+        int n = snprintf(text, sizeof text, "it needs %zu bytes, its external data '%.*s' says %lld at offset %lld and has %zu in all",
+                         t->bytes, (int)(location.size < 100 ? location.size : 100), (const char *)location.data, (long long)length,
                          (long long)offset, file->bytes);
         return kerb_tensor_bad(t, part, error, n > 0 ? text : "its external data is too short");
     }

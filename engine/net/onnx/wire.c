@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The protobuf wire format: fields, varints, packed numbers, text. Enters: bytes that nobody has checked. Leaves: fields whose bytes lie inside
- * them. It knows no message of ONNX. Format: protobuf.dev/programming-guides/encoding. */
+/* The protobuf wire format: fields, varints, packed numbers, text. Enters: bytes that nobody has checked. Leaves: fields whose bytes lie
+ * inside them. It knows no message of ONNX. Format: protobuf.dev/programming-guides/encoding. */
 #include "net/onnx/wire.h"
 
 #include <string.h>
