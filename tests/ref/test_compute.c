@@ -163,6 +163,18 @@ static void resize_by_hand(void **state)
     expect_f32(y, (float[]){ (3 * 1 + 3 * 2 + 3) / 7.0f, (2 + 3 * 3 + 3 * 4) / 7.0f }, 2, 1e-6f);
 }
 
+static void grid_sample_where_nothing_is(void **state)
+{
+    float x[4] = { 1, 2, 3, 4 }, y[3], grid[6] = { NAN, NAN, 1e30f, -1e30f, 0, 0 };
+    KerbTensor in = TENSOR(x, KERB_F32, 4, 1, 1, 2, 2), where = TENSOR(grid, KERB_F32, 4, 1, 1, 3, 2), out = TENSOR(y, KERB_F32, 4, 1, 1, 1, 3);
+    EVAL(KERB_OP_GRID_SAMPLE, out, INPUTS(in, where), .grid = { .mode = KERB_RESIZE_LINEAR });
+    expect_f32(y, (float[]){ 0, 0, 2.5f }, 3, 0);
+    EVAL(KERB_OP_GRID_SAMPLE, out, INPUTS(in, where), .grid = { .mode = KERB_RESIZE_LINEAR, .padding = KERB_GRID_BORDER });
+    expect_f32(y, (float[]){ 1, 2, 2.5f }, 3, 0); /* NaN counts as far left and above */
+    EVAL(KERB_OP_GRID_SAMPLE, out, INPUTS(in, where), .grid = { .mode = KERB_RESIZE_CUBIC, .padding = KERB_GRID_REFLECTION });
+    for (int i = 0; i < 3; i++) assert_true(isfinite(y[i])); /* read from somewhere inside */
+}
+
 static void pools_over_odd_sizes(void **state)
 {
     float x[15], y[6], back[15], expected[15] = { 0 };
@@ -250,6 +262,7 @@ int main(void)
         cmocka_unit_test(clip_activation_behind_an_addition),
         cmocka_unit_test(zero_border_is_the_bilinear_transposed_convolution),
         cmocka_unit_test(resize_by_hand),
+        cmocka_unit_test(grid_sample_where_nothing_is),
         cmocka_unit_test(pools_over_odd_sizes),
         cmocka_unit_test(quantize_rounds_to_even_and_saturates),
         cmocka_unit_test(softmax_by_axis_and_flattened),
