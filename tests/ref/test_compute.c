@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the conformance cases do not cover: fused attributes, strided layouts, half types, zero borders, odd and empty shapes. Where a number
- * is not worked out by hand, a property decides: adjointness, an equivalent network, a round trip. */
+/* What the conformance cases do not cover: fused attributes, strided layouts, half types, zero borders, odd and empty shapes. Where a
+ * number is not worked out by hand, a property decides: adjointness, an equivalent network, a round trip. */
 #include "ref_fixture.h"
 
 /* A small deterministic sequence in [-1, 1), on a grid of 1/64 so that sums are exact. */
@@ -25,7 +25,10 @@ static double dot(const KerbTensor *a, const KerbTensor *b)
     return sum;
 }
 
-#define SQUARE(k, s, d, p) { .n = 2, .kernel = { k, k }, .stride = { s, s }, .dilation = { d, d }, .pad_begin = { p, p }, .pad_end = { p, p } }
+#define SQUARE(k, s, d, p)                                                                                       \
+    {                                                                                                            \
+        .n = 2, .kernel = { k, k }, .stride = { s, s }, .dilation = { d, d }, .pad_begin = { p, p }, .pad_end = { p, p } \
+    }
 
 static void conv_by_hand_with_bias_residual_and_relu(void **state)
 {
@@ -62,15 +65,19 @@ static void conv_and_its_transpose_are_adjoint(void **state)
 static void conv_in_one_and_three_axes_is_the_two_axis_one(void **state)
 {
     float x[15], w[3], y2[15], y1[15], y3[15];
-    KerbTensor xt = TENSOR(x, KERB_F32, 4, 1, 1, 1, 15), wt = TENSOR(w, KERB_F32, 4, 1, 1, 1, 3), out = TENSOR(y2, KERB_F32, 4, 1, 1, 1, 15);
+    KerbTensor xt = TENSOR(x, KERB_F32, 4, 1, 1, 1, 15), wt = TENSOR(w, KERB_F32, 4, 1, 1, 1, 3),
+               out = TENSOR(y2, KERB_F32, 4, 1, 1, 1, 15);
     fill(&xt), fill(&wt);
-    EVAL(KERB_OP_CONV, out, INPUTS(xt, wt), .conv = { .window = { .n = 2, .kernel = { 1, 3 }, .stride = { 1, 1 }, .dilation = { 1, 2 }, .pad_begin = { 0, 2 }, .pad_end = { 0, 2 } } });
+    EVAL(KERB_OP_CONV, out, INPUTS(xt, wt),
+         .conv.window = { .n = 2, .kernel = { 1, 3 }, .stride = { 1, 1 }, .dilation = { 1, 2 }, .pad_begin = { 0, 2 },
+                          .pad_end = { 0, 2 } });
     out = TENSOR(y1, KERB_F32, 3, 1, 1, 15);
     EVAL(KERB_OP_CONV, out, INPUTS(TENSOR(x, KERB_F32, 3, 1, 1, 15), TENSOR(w, KERB_F32, 3, 1, 1, 3)),
          .conv = { .window = { .n = 1, .kernel = { 3 }, .stride = { 1 }, .dilation = { 2 }, .pad_begin = { 2 }, .pad_end = { 2 } } });
     out = TENSOR(y3, KERB_F32, 5, 1, 1, 15, 1, 1); /* along the first of three */
     EVAL(KERB_OP_CONV, out, INPUTS(TENSOR(x, KERB_F32, 5, 1, 1, 15, 1, 1), TENSOR(w, KERB_F32, 5, 1, 1, 3, 1, 1)),
-         .conv = { .window = { .n = 3, .kernel = { 3, 1, 1 }, .stride = { 1, 1, 1 }, .dilation = { 2, 1, 1 }, .pad_begin = { 2 }, .pad_end = { 2 } } });
+         .conv.window = { .n = 3, .kernel = { 3, 1, 1 }, .stride = { 1, 1, 1 }, .dilation = { 2, 1, 1 }, .pad_begin = { 2 },
+                          .pad_end = { 2 } });
     expect_f32(y1, y2, 15, 0);
     expect_f32(y3, y2, 15, 1e-6f);
 }
@@ -85,7 +92,8 @@ static void conv_in_half_types(void **state)
     fill(&xt), fill(&wt);
     EVAL(KERB_OP_CONV, yt, INPUTS(xt, wt), .conv = { .window = SQUARE(3, 1, 1, 1), .group = 1 });
     for (int i = 0; i < 3; i++) { /* the inputs are exact in all types: only the result is rounded, once */
-        KerbTensor xh = TENSOR(xs, types[i], 4, 1, 2, 5, 5), wh = TENSOR(ws, types[i], 4, 1, 2, 3, 3), yh = TENSOR(ys, types[i], 4, 1, 1, 5, 5);
+        KerbTensor xh = TENSOR(xs, types[i], 4, 1, 2, 5, 5), wh = TENSOR(ws, types[i], 4, 1, 2, 3, 3),
+                   yh = TENSOR(ys, types[i], 4, 1, 1, 5, 5);
         kerb_tensor_copy(&xh, &xt), kerb_tensor_copy(&wh, &wt);
         EVAL(KERB_OP_CONV, yh, INPUTS(xh, wh), .conv = { .window = SQUARE(3, 1, 1, 1), .group = 1 });
         for (int k = 0; k < 25; k++) {
@@ -93,7 +101,8 @@ static void conv_in_half_types(void **state)
             if (types[i] == KERB_F16) expected = kerb_f16_to_f32(kerb_f32_to_f16(expected));
             if (types[i] == KERB_BF16) expected = kerb_bf16_to_f32(kerb_f32_to_bf16(expected));
             float got = (float)kerb_tensor_get(&yh, k);
-            if (fabsf(got - expected) > ulp[i] * 0.01f) fail_msg("%s, element %d: got %g, expected %g", kerb_dtype_name(types[i]), k, (double)got, (double)expected);
+            if (fabsf(got - expected) > ulp[i] * 0.01f)
+                fail_msg("%s, element %d: got %g, expected %g", kerb_dtype_name(types[i]), k, (double)got, (double)expected);
         }
     }
 }
@@ -113,7 +122,10 @@ static void fused_prelu_takes_its_slope_by_channel(void **state)
     expect_f32(y, (float[]){ -0.5f, 1, -2, 1 }, 4, 0);
     KerbAttrs gemm = { .gemm = { .alpha = 2, .beta = 1, .act = act } };
     out = TENSOR(y, KERB_F32, 2, 2, 2);
-    assert_int_equal(eval_in(g, KERB_OP_GEMM, gemm, INPUTS(TENSOR(a, KERB_F32, 2, 2, 2), TENSOR(eye, KERB_F32, 2, 2, 2), TENSOR(b, KERB_F32, 1, 1)), 1, &out, NULL), KERB_OK);
+    assert_int_equal(eval_in(g, KERB_OP_GEMM, gemm,
+                             INPUTS(TENSOR(a, KERB_F32, 2, 2, 2), TENSOR(eye, KERB_F32, 2, 2, 2), TENSOR(b, KERB_F32, 1, 1)), 1, &out,
+                             NULL),
+                     KERB_OK);
     expect_f32(y, (float[]){ -1.5f, 1, -1.5f, 1 }, 4, 0); /* 2a - 1 = -3, 1 */
     KerbAttrs lost = { .binary = { .kind = KERB_BINARY_ADD, .act = { .kind = KERB_ACT_PRELU, .slope = KERB_NO_VALUE } } };
     assert_int_equal(eval_in(g, KERB_OP_BINARY, lost, INPUTS(x, x), 1, &out, NULL), KERB_ERROR_INTERNAL);
@@ -124,7 +136,8 @@ static void clip_activation_behind_an_addition(void **state)
 {
     float a[3] = { -4, 1, 9 }, b = 1, y[3];
     KerbTensor out = TENSOR(y, KERB_F32, 1, 3);
-    EVAL(KERB_OP_BINARY, out, INPUTS(TENSOR(a, KERB_F32, 1, 3), SCALAR(&b, KERB_F32)), .binary = { .kind = KERB_BINARY_ADD, .act = { .kind = KERB_ACT_CLIP, .lo = 0, .hi = 6 } });
+    EVAL(KERB_OP_BINARY, out, INPUTS(TENSOR(a, KERB_F32, 1, 3), SCALAR(&b, KERB_F32)),
+         .binary = { .kind = KERB_BINARY_ADD, .act = { .kind = KERB_ACT_CLIP, .lo = 0, .hi = 6 } });
     expect_f32(y, (float[]){ 0, 2, 6 }, 3, 0);
 }
 
@@ -154,12 +167,14 @@ static void resize_by_hand(void **state)
     KerbTensor in = TENSOR(x, KERB_F32, 3, 1, 1, 4), out = TENSOR(y, KERB_F32, 3, 1, 1, 8), half = TENSOR(y, KERB_F32, 3, 1, 1, 2);
     EVAL(KERB_OP_RESIZE, out, INPUTS(in), .resize = { .mode = KERB_RESIZE_LINEAR, .scale = { 1, 1, 2 } });
     expect_f32(y, (float[]){ 1, 1.25f, 1.75f, 2.25f, 2.75f, 3.25f, 3.75f, 4 }, 8, 1e-6f);
-    EVAL(KERB_OP_RESIZE, out, INPUTS(in), .resize = { .mode = KERB_RESIZE_LINEAR, .coordinates = KERB_COORD_ALIGN_CORNERS, .scale = { 1, 1, 2 } });
+    EVAL(KERB_OP_RESIZE, out, INPUTS(in),
+         .resize = { .mode = KERB_RESIZE_LINEAR, .coordinates = KERB_COORD_ALIGN_CORNERS, .scale = { 1, 1, 2 } });
     for (int i = 0; i < 8; i++) expect_f32(&y[i], (float[]){ 1 + 3.0f / 7 * (float)i }, 1, 1e-6f);
     EVAL(KERB_OP_RESIZE, half, INPUTS(in), .resize = { .mode = KERB_RESIZE_LINEAR, .antialias = true, .scale = { 1, 1, 0.5 } });
     /* centre 0.5, triangle of half width 2: weights 1 3 3 1 at -1..2, the first seen on the edge */
     expect_f32(y, (float[]){ (1 + 3 * 1 + 3 * 2 + 3) / 8.0f, (2 + 3 * 3 + 3 * 4 + 4) / 8.0f }, 2, 1e-6f);
-    EVAL(KERB_OP_RESIZE, half, INPUTS(in), .resize = { .mode = KERB_RESIZE_LINEAR, .antialias = true, .exclude_outside = true, .scale = { 1, 1, 0.5 } });
+    EVAL(KERB_OP_RESIZE, half, INPUTS(in),
+         .resize = { .mode = KERB_RESIZE_LINEAR, .antialias = true, .exclude_outside = true, .scale = { 1, 1, 0.5 } });
     expect_f32(y, (float[]){ (3 * 1 + 3 * 2 + 3) / 7.0f, (2 + 3 * 3 + 3 * 4) / 7.0f }, 2, 1e-6f);
 }
 
@@ -180,7 +195,8 @@ static void pools_over_odd_sizes(void **state)
     float x[15], y[6], back[15], expected[15] = { 0 };
     int64_t indices[6];
     for (int i = 0; i < 15; i++) x[i] = (float)(i + 1);
-    KerbTensor in = TENSOR(x, KERB_F32, 4, 1, 1, 3, 5), outs[2] = { TENSOR(y, KERB_F32, 4, 1, 1, 2, 3), TENSOR(indices, KERB_I64, 4, 1, 1, 2, 3) };
+    KerbTensor in = TENSOR(x, KERB_F32, 4, 1, 1, 3, 5),
+               outs[2] = {TENSOR(y, KERB_F32, 4, 1, 1, 2, 3), TENSOR(indices, KERB_I64, 4, 1, 1, 2, 3)};
     KerbAttrs attrs = { .pool = { .window = SQUARE(2, 2, 1, 0), .ceil_mode = true } };
     assert_int_equal(eval_in(NULL, KERB_OP_MAX_POOL, attrs, INPUTS(in), 2, outs, NULL), KERB_OK);
     expect_f32(y, (float[]){ 7, 9, 10, 12, 14, 15 }, 6, 0);
@@ -205,12 +221,16 @@ static void quantize_rounds_to_even_and_saturates(void **state)
     uint8_t zero = 10, y[6];
     int8_t q[4] = { 1, 2, 3, 4 };
     KerbTensor out = TENSOR(y, KERB_U8, 1, 6);
-    EVAL(KERB_OP_QUANTIZE, out, INPUTS(TENSOR(x, KERB_F32, 1, 6), SCALAR(&scale, KERB_F32), SCALAR(&zero, KERB_U8)), .quantize = { .axis = 1 });
+    EVAL(KERB_OP_QUANTIZE, out, INPUTS(TENSOR(x, KERB_F32, 1, 6), SCALAR(&scale, KERB_F32), SCALAR(&zero, KERB_U8)),
+         .quantize = { .axis = 1 });
     for (int i = 0; i < 6; i++) assert_int_equal(y[i], ((uint8_t[]){ 10, 12, 10, 255, 0, 10 })[i]);
     KerbTensor floats = TENSOR(back, KERB_F32, 1, 4);
-    EVAL(KERB_OP_DEQUANTIZE, floats, INPUTS(TENSOR(q, KERB_I8, 1, 4), TENSOR(blocks, KERB_F32, 1, 2)), .quantize = { .axis = 0, .block_size = 3 });
+    EVAL(KERB_OP_DEQUANTIZE, floats, INPUTS(TENSOR(q, KERB_I8, 1, 4), TENSOR(blocks, KERB_F32, 1, 2)),
+         .quantize = { .axis = 0, .block_size = 3 });
     expect_f32(back, (float[]){ 1, 2, 3, 40 }, 4, 0);
-    assert_int_equal(EVAL_STATUS(KERB_OP_DEQUANTIZE, floats, INPUTS(TENSOR(q, KERB_I8, 1, 4), TENSOR(blocks, KERB_F32, 1, 2)), .quantize = { .axis = 0 }), KERB_ERROR_ASSET);
+    assert_int_equal(
+        EVAL_STATUS(KERB_OP_DEQUANTIZE, floats, INPUTS(TENSOR(q, KERB_I8, 1, 4), TENSOR(blocks, KERB_F32, 1, 2)), .quantize.axis = 0),
+        KERB_ERROR_ASSET);
 }
 
 static void softmax_by_axis_and_flattened(void **state)
@@ -240,12 +260,14 @@ static void sums_are_kept_in_double(void **state)
 static void empty_batches_and_bad_shapes(void **state)
 {
     float w[4] = { 1, 2, 3, 4 }, y[4];
-    KerbTensor none = TENSOR(NULL, KERB_F32, 4, 0, 1, 3, 3), out = TENSOR(NULL, KERB_F32, 4, 0, 1, 2, 2), wt = TENSOR(w, KERB_F32, 4, 1, 1, 2, 2);
+    KerbTensor none = TENSOR(NULL, KERB_F32, 4, 0, 1, 3, 3), out = TENSOR(NULL, KERB_F32, 4, 0, 1, 2, 2),
+               wt = TENSOR(w, KERB_F32, 4, 1, 1, 2, 2);
     EVAL(KERB_OP_CONV, out, INPUTS(none, wt), .conv = { .window = SQUARE(2, 1, 1, 0), .group = 1 });
     EVAL(KERB_OP_MAX_POOL, out, INPUTS(none), .pool = { .window = SQUARE(2, 1, 1, 0) });
     EVAL(KERB_OP_RESIZE, out, INPUTS(none), .resize = { .mode = KERB_RESIZE_CUBIC, .scale = { 1, 1, 0.67, 0.67 } });
     KerbTensor one = TENSOR(y, KERB_F32, 4, 1, 1, 2, 2);
-    assert_int_equal(EVAL_STATUS(KERB_OP_CONV, one, INPUTS(wt, wt), .conv = { .window = SQUARE(2, 1, 1, 0), .group = 3 }), KERB_ERROR_ASSET);
+    assert_int_equal(EVAL_STATUS(KERB_OP_CONV, one, INPUTS(wt, wt), .conv = { .window = SQUARE(2, 1, 1, 0), .group = 3 }),
+                     KERB_ERROR_ASSET);
     assert_int_equal(EVAL_STATUS(KERB_OP_CONV, one, INPUTS(ABSENT, wt), .conv = { .group = 1 }), KERB_ERROR_ASSET);
     assert_int_equal(EVAL_STATUS(KERB_OP_RESIZE, one, INPUTS(wt), .resize = { .scale = { 1, 1, 1e-300, 1 } }), KERB_ERROR_ASSET);
     assert_int_equal(EVAL_STATUS(KERB_OP_MATMUL, one, INPUTS(TENSOR(w, KERB_F32, 1, 4), TENSOR(w, KERB_F32, 1, 3)), 0), KERB_ERROR_ASSET);

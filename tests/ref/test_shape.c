@@ -58,7 +58,8 @@ static void slice_backwards_and_past_the_ends(void **state)
     EVAL(KERB_OP_SLICE, out, INPUTS(VECTOR(x), ONE(&starts), ONE(&ends), ONE(&axes), ONE(&steps)), 0);
     expect_i64(y, (int64_t[]){ 5 }, 1);
     out.dims[0] = 3; /* a shape that this step cannot give is refused, not read */
-    assert_int_equal(EVAL_STATUS(KERB_OP_SLICE, out, INPUTS(VECTOR(x), ONE(&starts), ONE(&ends), ONE(&axes), ONE(&steps)), 0), KERB_ERROR_ASSET);
+    assert_int_equal(EVAL_STATUS(KERB_OP_SLICE, out, INPUTS(VECTOR(x), ONE(&starts), ONE(&ends), ONE(&axes), ONE(&steps)), 0),
+                     KERB_ERROR_ASSET);
 }
 
 static void gather_checks_its_indices(void **state)
@@ -141,7 +142,8 @@ static void depth_to_space_and_back(void **state)
 {
     float x[16], y[16], z[16];
     for (int i = 0; i < 16; i++) x[i] = (float)i;
-    KerbTensor deep = TENSOR(x, KERB_F32, 4, 1, 8, 1, 2), wide = TENSOR(y, KERB_F32, 4, 1, 2, 2, 4), back = TENSOR(z, KERB_F32, 4, 1, 8, 1, 2);
+    KerbTensor deep = TENSOR(x, KERB_F32, 4, 1, 8, 1, 2), wide = TENSOR(y, KERB_F32, 4, 1, 2, 2, 4),
+               back = TENSOR(z, KERB_F32, 4, 1, 8, 1, 2);
     EVAL(KERB_OP_DEPTH_TO_SPACE, wide, INPUTS(deep), .block = { .size = 2 });
     expect_f32(y, (float[]){ 0, 4, 1, 5, 8, 12, 9, 13, 2, 6, 3, 7, 10, 14, 11, 15 }, 16, 0); /* channel = (row, column, c) */
     EVAL(KERB_OP_SPACE_TO_DEPTH, back, INPUTS(wide), .block = { .size = 2 });

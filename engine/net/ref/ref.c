@@ -79,7 +79,8 @@ int kerb_ref_integers(const KerbRefCall *c, int input, int64_t out[], int max)
     if (!t) return 0;
     int64_t n = kerb_tensor_elements(t);
     if (t->rank > 1 || n > max) {
-        kerb_ref_fail(c, KERB_ERROR_ASSET, "input %d has %lld elements in %d axes; at most %d in one were expected", input, (long long)n, t->rank, max);
+        kerb_ref_fail(c, KERB_ERROR_ASSET, "input %d has %lld elements in %d axes; at most %d in one were expected", input, (long long)n,
+                      t->rank, max);
         return -1;
     }
     kerb_ref_read_i64(t, 0, t->rank ? t->strides[0] : 0, (int)n, out);
@@ -104,7 +105,8 @@ static KerbStatus check_call(const KerbRefCall *c, int required, int min_rank)
     for (int i = 0; i < c->n_in + c->n_out; i++) {
         const KerbTensor *t = i < c->n_in ? kerb_ref_input(c, i) : kerb_ref_output(c, i - c->n_in);
         if (t && (t->dtype == KERB_DTYPE_NONE || t->dtype >= KERB_DTYPE_COUNT || t->rank < 0 || t->rank > KERB_MAX_RANK))
-            return kerb_ref_fail(c, KERB_ERROR_INTERNAL, "%s %d has no type or shape", i < c->n_in ? "input" : "output", i < c->n_in ? i : i - c->n_in);
+            return kerb_ref_fail(c, KERB_ERROR_INTERNAL, "%s %d has no type or shape", i < c->n_in ? "input" : "output",
+                                 i < c->n_in ? i : i - c->n_in);
     }
     if (required && c->in[0].rank < min_rank)
         return kerb_ref_fail(c, KERB_ERROR_ASSET, "input 0 has %d axes; at least %d are needed", c->in[0].rank, min_rank);

@@ -5,8 +5,8 @@
 
 #include "net/backend.h"
 
-/* Evaluates one node. inputs[i].data NULL: absent. outputs are allocated by the caller with the inferred type and shape; any strides on both
- * sides. Sums are kept in double. UNSUPPORTED (operator, type) with a message. No state; any thread. */
+/* Evaluates one node. inputs[i].data NULL: absent. outputs are allocated by the caller with the inferred type and shape; any strides on
+ * both sides. Sums are kept in double. UNSUPPORTED (operator, type) with a message. No state; any thread. */
 KerbStatus kerb_ref_eval(const KerbGraph *g, const KerbNode *n, const KerbTensor inputs[], KerbTensor outputs[], KerbError *error);
 
 extern const KerbBackend kerb_backend_ref;

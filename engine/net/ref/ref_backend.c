@@ -74,12 +74,15 @@ static KerbStatus place_values(KerbNet *net, KerbError *error)
     if (status != KERB_OK) return status;
     net->arena_bytes = plan->arena_bytes;
     net->arena = kerb_alloc(net->arena_bytes);
-    if (!net->arena) status = kerb_fail(error, KERB_ERROR_MEMORY, "not enough memory for the network's %zu bytes of tensors; choose a smaller network size", net->arena_bytes);
+    if (!net->arena)
+        status = kerb_fail(error, KERB_ERROR_MEMORY,
+                           "not enough memory for the network's %zu bytes of tensors; choose a smaller network size", net->arena_bytes);
     for (int i = 0; i < g->n_values && status == KERB_OK; i++) {
         const KerbValue *v = &g->values[i];
         if (kerb_value_is_constant(v)) net->values[i] = kerb_value_tensor(v);
         else if (plan->offsets[i] != SIZE_MAX) net->values[i] = kerb_tensor(net->arena + plan->offsets[i], v->dtype, v->rank, v->dims);
-        else if (v->rank >= 0 && v->dtype != KERB_DTYPE_NONE) net->values[i] = kerb_tensor(NULL, v->dtype, v->rank, v->dims); /* empty, or dead */
+        else if (v->rank >= 0 && v->dtype != KERB_DTYPE_NONE)
+            net->values[i] = kerb_tensor(NULL, v->dtype, v->rank, v->dims); /* empty, or dead */
     }
     kerb_plan_free(&plan);
     return status;
@@ -95,7 +98,8 @@ static KerbStatus check_shapes(const KerbGraph *g, KerbError *error)
             const KerbValue *v = kerb_graph_value(g, n->outputs[k]);
             int64_t elements;
             if (v && (v->rank < 0 || v->dtype == KERB_DTYPE_NONE || !kerb_dims_elements(v->rank, v->dims, 0, &elements)))
-                return kerb_fail(error, KERB_ERROR_INTERNAL, "%s \"%s\": output \"%s\" has no shape; the graph was not inferred", kerb_node_kind(n), n->name, v->name);
+                return kerb_fail(error, KERB_ERROR_INTERNAL, "%s \"%s\": output \"%s\" has no shape; the graph was not inferred",
+                                 kerb_node_kind(n), n->name, v->name);
         }
     }
     return KERB_OK;
@@ -136,7 +140,8 @@ static KerbStatus copy_constant_outputs(KerbNet *net, KerbError *error)
             }
         }
         if (pass == 0 && bytes == 0) return KERB_OK;
-        if (pass == 0 && !(net->constants = kerb_alloc(bytes))) return kerb_fail(error, KERB_ERROR_MEMORY, "not enough memory for %zu bytes of outputs", bytes);
+        if (pass == 0 && !(net->constants = kerb_alloc(bytes)))
+            return kerb_fail(error, KERB_ERROR_MEMORY, "not enough memory for %zu bytes of outputs", bytes);
     }
     return KERB_OK;
 }

@@ -3,8 +3,6 @@
  * loop runs along the row, so that the common case (f32, unit stride) is one plain loop that the compiler vectorises. */
 #include "net/ref/ref_ops.h"
 
-#include <string.h>
-
 KerbTensor kerb_ref_5d(const KerbTensor *t)
 {
     KerbTensor five = *t;
@@ -61,16 +59,15 @@ bool kerb_ref_conv_init(const KerbRefCall *c, KerbRefConv *conv, const KerbTenso
     return kerb_ref_window(c, &attrs->window, x->rank - 2, w, &conv->window);
 }
 
-/* sums[i] += weight * (x[offset + i * step] - zero) */
+/* sums[i] += weight * (x[offset + i * step] - zero); for f32, which is never quantised, zero is 0. */
 static void add_scaled(const KerbTensor *x, int64_t offset, int64_t step, int n, double weight, double zero, double sums[])
 {
-    if (x->dtype == KERB_F32) {
-        const unsigned char *p = (const unsigned char *)x->data + offset * 4;
-        float v;
+    if (x->dtype == KERB_F32 && (uintptr_t)x->data % sizeof(float) == 0) {
+        const float *v = (const float *)x->data + offset;
         if (step == 1) {
-            for (int i = 0; i < n; i++, p += 4) memcpy(&v, p, 4), sums[i] += weight * (double)v;
+            for (int i = 0; i < n; i++) sums[i] += weight * (double)v[i];
         } else {
-            for (int i = 0; i < n; i++, p += step * 4) memcpy(&v, p, 4), sums[i] += weight * (double)v;
+            for (int i = 0; i < n; i++) sums[i] += weight * (double)v[i * step];
         }
         return;
     }
@@ -92,8 +89,8 @@ static void conv_kernel_row(const KerbRefConv *conv, int64_t x_at, int64_t w_at,
         if (end > n) end = n;
         if (first >= end) continue;
         double weight = kerb_ref_load(&conv->w, w_at + kx * conv->w.strides[4]) - w_zero;
-        add_scaled(&conv->x, x_at + (left + first * step) * conv->x.strides[4], step * conv->x.strides[4], (int)(end - first), weight, conv->x_zero,
-                   sums + first);
+        add_scaled(&conv->x, x_at + (left + first * step) * conv->x.strides[4], step * conv->x.strides[4], (int)(end - first), weight,
+                   conv->x_zero, sums + first);
     }
 }
 
@@ -109,8 +106,8 @@ void kerb_ref_conv_row(const KerbRefConv *conv, int64_t batch, int64_t oc, const
             for (int64_t ky = 0; ky < k->kernel[1]; ky++) {
                 int64_t y = at[1] * k->stride[1] + ky * k->dilation[1] - k->pad_begin[1];
                 if (y < 0 || y >= dims[3]) continue;
-                conv_kernel_row(conv, batch * xs[0] + (first + ic) * xs[1] + z * xs[2] + y * xs[3], oc * ws[0] + ic * ws[1] + kz * ws[2] + ky * ws[3],
-                                at[2], n, w_zero, sums);
+                conv_kernel_row(conv, batch * xs[0] + (first + ic) * xs[1] + z * xs[2] + y * xs[3],
+                                oc * ws[0] + ic * ws[1] + kz * ws[2] + ky * ws[3], at[2], n, w_zero, sums);
             }
         }
     }
@@ -133,8 +130,12 @@ static void transposed_kernel_row(const KerbRefConv *conv, int64_t x_at, int64_t
         int64_t shift = kx * k->dilation[2] - k->pad_begin[2] - column; /* sums index = input column * stride + shift */
         int64_t first = divide_up(-shift, k->stride[2]), end = divide_up(n - shift, k->stride[2]);
         if (end > conv->x.dims[4]) end = conv->x.dims[4];
-        for (int64_t i = first; i < end; i++)
-            sums[i * k->stride[2] + shift] += weight * kerb_ref_load(&conv->x, x_at + i * conv->x.strides[4]);
+        for (int64_t i = first; i < end; i += KERB_REF_BLOCK) {
+            double v[KERB_REF_BLOCK];
+            int block = (int)(end - i < KERB_REF_BLOCK ? end - i : KERB_REF_BLOCK);
+            kerb_ref_read(&conv->x, x_at + i * conv->x.strides[4], conv->x.strides[4], block, v);
+            for (int j = 0; j < block; j++) sums[(i + j) * k->stride[2] + shift] += weight * v[j];
+        }
     }
 }
 
@@ -161,9 +162,10 @@ static bool transposed_init(const KerbRefCall *c, KerbRefConv *conv)
 {
     const KerbTensor *x = &c->in[0], *w = &c->in[1], *y = &c->out[0];
     conv->group = c->n->attrs.conv.group ? c->n->attrs.conv.group : 1;
-    if (w->rank != x->rank || y->rank != x->rank || x->rank > 5 || conv->group < 1 || x->dims[1] % conv->group || w->dims[0] != x->dims[1] ||
-        y->dims[1] != w->dims[1] * conv->group) {
-        kerb_ref_fail(c, KERB_ERROR_ASSET, "weights do not fit %lld channels in %lld groups", (long long)x->dims[1], (long long)conv->group);
+    if (w->rank != x->rank || y->rank != x->rank || x->rank > 5 || conv->group < 1 || x->dims[1] % conv->group ||
+        w->dims[0] != x->dims[1] || y->dims[1] != w->dims[1] * conv->group) {
+        kerb_ref_fail(c, KERB_ERROR_ASSET, "weights do not fit %lld channels in %lld groups", (long long)x->dims[1],
+                      (long long)conv->group);
         return false;
     }
     conv->x = kerb_ref_5d(x);
@@ -222,7 +224,8 @@ static KerbStatus convolve(const KerbRefCall *c, bool transposed)
     if (f.bias && (f.bias->rank != 1 || f.bias->dims[0] != y->dims[1]))
         return kerb_ref_fail(c, KERB_ERROR_ASSET, "the bias does not have %lld elements", (long long)y->dims[1]);
     if (residual) {
-        if (!kerb_tensor_same_shape(residual, y)) return kerb_ref_fail(c, KERB_ERROR_INTERNAL, "the residual has another shape than the output");
+        if (!kerb_tensor_same_shape(residual, y))
+            return kerb_ref_fail(c, KERB_ERROR_INTERNAL, "the residual has another shape than the output");
         f.residual = kerb_ref_5d(residual);
     }
     f.slope = kerb_ref_slope(c->g, f.act, y);

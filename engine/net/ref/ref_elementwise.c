@@ -314,7 +314,9 @@ KerbStatus kerb_ref_clip(const KerbRefCall *c)
     const KerbTensor *x = &c->in[0], *y = &c->out[0], *min = kerb_ref_input(c, 1), *max = kerb_ref_input(c, 2);
     bool integers = kerb_ref_is_integer(x), is_u64 = x->dtype == KERB_U64;
     uint64_t flip = is_u64 ? UINT64_C(1) << 63 : 0;
-    int64_t lo_i = min ? kerb_ref_load_i64(min, 0) : is_u64 ? 0 : INT64_MIN, hi_i = max ? kerb_ref_load_i64(max, 0) : is_u64 ? -1 : INT64_MAX;
+    int64_t lo_i = is_u64 ? 0 : INT64_MIN, hi_i = is_u64 ? -1 : INT64_MAX;
+    if (min) lo_i = kerb_ref_load_i64(min, 0);
+    if (max) hi_i = kerb_ref_load_i64(max, 0);
     double lo = min ? kerb_ref_load(min, 0) : -INFINITY, hi = max ? kerb_ref_load(max, 0) : INFINITY;
     KerbRefWalk w;
     for (kerb_ref_walk(&w, y->rank, y->dims, 2, (const KerbTensor *const[]){ y, x }); !w.done; kerb_ref_walk_next(&w)) {

@@ -53,7 +53,8 @@ static void place(const Grid *g, GridAxis *a, double at)
     a->first = (int64_t)whole - (g->mode == KERB_RESIZE_CUBIC);
     for (int k = 0; k < g->taps; k++) {
         double distance = fraction - k + (g->mode == KERB_RESIZE_CUBIC);
-        a->weight[k] = g->mode == KERB_RESIZE_CUBIC ? kerb_ref_cubic(distance, -0.75) : g->mode == KERB_RESIZE_LINEAR ? 1 - fabs(distance) : 1;
+        a->weight[k] = g->mode == KERB_RESIZE_LINEAR ? 1 - fabs(distance) : 1;
+        if (g->mode == KERB_RESIZE_CUBIC) a->weight[k] = kerb_ref_cubic(distance, -0.75);
     }
 }
 
@@ -72,23 +73,28 @@ static double sample(const KerbTensor *x, const Grid *g, const GridAxis *a, int 
 KerbStatus kerb_ref_grid_sample(const KerbRefCall *c)
 {
     const KerbTensor *x = &c->in[0], *grid = &c->in[1], *y = &c->out[0];
-    Grid g = { .n = x->rank - 2, .mode = c->n->attrs.grid.mode, .padding = c->n->attrs.grid.padding, .align_corners = c->n->attrs.grid.align_corners };
+    Grid g = { .n = x->rank - 2, .mode = c->n->attrs.grid.mode, .padding = c->n->attrs.grid.padding };
+    g.align_corners = c->n->attrs.grid.align_corners;
     g.taps = g.mode == KERB_RESIZE_CUBIC ? 4 : g.mode == KERB_RESIZE_LINEAR ? 2 : 1;
-    if (g.n < 1 || g.n > KERB_MAX_SPATIAL || grid->rank != x->rank || y->rank != x->rank || grid->dims[x->rank - 1] != g.n || grid->dims[0] != x->dims[0])
+    if (g.n < 1 || g.n > KERB_MAX_SPATIAL || grid->rank != x->rank || y->rank != x->rank || grid->dims[x->rank - 1] != g.n ||
+        grid->dims[0] != x->dims[0])
         return kerb_ref_fail(c, KERB_ERROR_ASSET, "the grid does not fit the input");
     for (int i = 0; i < g.n; i++) {
         double size = (double)x->dims[2 + i];
         if (x->dims[2 + i] == 0 && kerb_tensor_elements(y)) return kerb_ref_fail(c, KERB_ERROR_ASSET, "there is nothing to sample");
-        g.axes[i] = (GridAxis){ .size = x->dims[2 + i], .stride = x->strides[2 + i], .low = g.align_corners ? 0 : -0.5, .high = size - (g.align_corners ? 1 : 0.5) };
+        double margin = g.align_corners ? 0 : 0.5;
+        g.axes[i] = (GridAxis){ .size = x->dims[2 + i], .stride = x->strides[2 + i], .low = -margin, .high = size - 1 + margin };
     }
     /* Places: the grid without its last axis; pixels: y without its channels. */
     KerbTensor coordinates, places, channels, pixels;
     kerb_ref_split_axes(grid, 1u << (grid->rank - 1), &coordinates, &places);
     kerb_ref_split_axes(y, 1u << 1, &channels, &pixels);
-    KerbTensor batches = { .data = x->data, .dtype = x->dtype, .rank = pixels.rank, .strides = { x->strides[0] } }; /* x's batch at each pixel */
+    /* x's batch at each pixel: */
+    KerbTensor batches = { .data = x->data, .dtype = x->dtype, .rank = pixels.rank, .strides = { x->strides[0] } };
     for (int i = 0; i < pixels.rank; i++) batches.dims[i] = pixels.dims[i];
     KerbRefWalk w;
-    for (kerb_ref_walk(&w, pixels.rank, pixels.dims, 3, (const KerbTensor *const[]){ &pixels, &places, &batches }); !w.done; kerb_ref_walk_next(&w)) {
+    for (kerb_ref_walk(&w, pixels.rank, pixels.dims, 3, (const KerbTensor *const[]){ &pixels, &places, &batches }); !w.done;
+         kerb_ref_walk_next(&w)) {
         for (int64_t i = 0; i < w.row; i++) {
             int64_t from = w.offset[2] + i * w.step[2];
             for (int k = 0; k < g.n; k++) /* the innermost axis comes first */

@@ -20,7 +20,8 @@ KerbStatus kerb_ref_concat(const KerbRefCall *c)
     for (int i = 0; i < c->n_in; i++) {
         const KerbTensor *x = kerb_ref_input(c, i);
         if (!x) continue;
-        if (x->rank != y->rank || x->dims[axis] > y->dims[axis] - start) return kerb_ref_fail(c, KERB_ERROR_ASSET, "input %d does not fit", i);
+        if (x->rank != y->rank || x->dims[axis] > y->dims[axis] - start)
+            return kerb_ref_fail(c, KERB_ERROR_ASSET, "input %d does not fit", i);
         KerbTensor view = part(y, axis, start, 1, x->dims[axis]);
         kerb_ref_copy(&view, x);
         start += x->dims[axis];
@@ -36,7 +37,8 @@ KerbStatus kerb_ref_split(const KerbRefCall *c)
     int64_t start = 0;
     for (int i = 0; i < c->n_out; i++) { /* the outputs' shapes are the sizes */
         const KerbTensor *y = &c->out[i];
-        if (y->rank != x->rank || y->dims[axis] > x->dims[axis] - start) return kerb_ref_fail(c, KERB_ERROR_ASSET, "output %d does not fit", i);
+        if (y->rank != x->rank || y->dims[axis] > x->dims[axis] - start)
+            return kerb_ref_fail(c, KERB_ERROR_ASSET, "output %d does not fit", i);
         KerbTensor view = part(x, axis, start, 1, y->dims[axis]);
         if (y->data) kerb_ref_copy(y, &view);
         start += y->dims[axis];
@@ -69,7 +71,8 @@ KerbStatus kerb_ref_slice(const KerbRefCall *c)
         int64_t reach = start; /* the last index; shape inference counted, but a step may be hostile */
         if (step == 0 || (taken > 1 && (__builtin_mul_overflow(taken - 1, step, &reach) || __builtin_add_overflow(reach, start, &reach))) ||
             (taken > 0 && (start < 0 || start >= dim || reach < 0 || reach >= dim)))
-            return kerb_ref_fail(c, KERB_ERROR_ASSET, "start %lld, step %lld leave axis %d of %lld", (long long)starts[i], (long long)step, axis, (long long)dim);
+            return kerb_ref_fail(c, KERB_ERROR_ASSET, "start %lld, step %lld leave axis %d of %lld", (long long)starts[i], (long long)step,
+                                 axis, (long long)dim);
         view = part(&view, axis, start, taken > 1 ? step : 1, taken);
     }
     kerb_ref_copy(y, &view);
@@ -98,7 +101,8 @@ KerbStatus kerb_ref_gather(const KerbRefCall *c)
     kerb_ref_split_axes(y, ((1u << indices->rank) - 1) << axis, &picked, &copied);
     kerb_ref_split_axes(x, 1u << axis, &source, &rest);
     KerbRefWalk w;
-    for (kerb_ref_walk(&w, indices->rank, indices->dims, 2, (const KerbTensor *const[]){ &picked, indices }); !w.done; kerb_ref_walk_next(&w)) {
+    for (kerb_ref_walk(&w, indices->rank, indices->dims, 2, (const KerbTensor *const[]){ &picked, indices }); !w.done;
+         kerb_ref_walk_next(&w)) {
         for (int64_t i = 0; i < w.row; i++) {
             int64_t index;
             if (!resolve_index(c, kerb_ref_load_i64(indices, w.offset[1] + i * w.step[1]), x->dims[axis], &index)) return KERB_ERROR_ASSET;
@@ -143,7 +147,8 @@ KerbStatus kerb_ref_tile(const KerbRefCall *c)
     KerbTensor tiles = *y; /* one element a tile */
     for (int i = 0; i < x->rank; i++) {
         if (x->dims[i] ? y->dims[i] % x->dims[i] : y->dims[i])
-            return kerb_ref_fail(c, KERB_ERROR_INTERNAL, "axis %d of %lld is not tiled by %lld", i, (long long)y->dims[i], (long long)x->dims[i]);
+            return kerb_ref_fail(c, KERB_ERROR_INTERNAL, "axis %d of %lld is not tiled by %lld", i, (long long)y->dims[i],
+                                 (long long)x->dims[i]);
         tiles.dims[i] = x->dims[i] ? y->dims[i] / x->dims[i] : 0;
         tiles.strides[i] = y->strides[i] * x->dims[i];
     }

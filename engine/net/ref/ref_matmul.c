@@ -70,7 +70,8 @@ static void multiply_matrices(const KerbTensor *a, const KerbTensor *b, const Ke
 {
     bool integers = kerb_ref_is_integer(y);
     int ar = a->rank, br = b->rank, yr = y->rank;
-    RowProduct p = { .a = a, .b = b, .a_step = a->strides[ar - 1], .b_step = b->strides[br - 2], .column_step = b->strides[br - 1], .depth = a->dims[ar - 1] };
+    RowProduct p = { .a = a, .b = b, .a_step = a->strides[ar - 1], .b_step = b->strides[br - 2], .column_step = b->strides[br - 1],
+                     .depth = a->dims[ar - 1] };
     for (int64_t i = 0; i < y->dims[yr - 2]; i++) {
         for (int64_t j = 0; j < y->dims[yr - 1]; j += KERB_REF_BLOCK) {
             int n = (int)(y->dims[yr - 1] - j < KERB_REF_BLOCK ? y->dims[yr - 1] - j : KERB_REF_BLOCK);
@@ -96,11 +97,13 @@ KerbStatus kerb_ref_matmul(const KerbRefCall *c)
     if (a.rank < 1 || b.rank < 1) return kerb_ref_fail(c, KERB_ERROR_ASSET, "scalars cannot be multiplied as matrices");
     as_matrices(&a, &b, &y);
     int rank = a.rank > b.rank ? a.rank : b.rank;
-    if (y.rank != rank || a.dims[a.rank - 1] != b.dims[b.rank - 2] || y.dims[y.rank - 2] != a.dims[a.rank - 2] || y.dims[y.rank - 1] != b.dims[b.rank - 1])
+    if (y.rank != rank || a.dims[a.rank - 1] != b.dims[b.rank - 2] || y.dims[y.rank - 2] != a.dims[a.rank - 2] ||
+        y.dims[y.rank - 1] != b.dims[b.rank - 1])
         return kerb_ref_fail(c, KERB_ERROR_ASSET, "the shapes do not fit");
     KerbTensor a_batches = batches(&a), b_batches = batches(&b), y_batches = batches(&y);
     KerbRefWalk w;
-    for (kerb_ref_walk(&w, y_batches.rank, y_batches.dims, 3, (const KerbTensor *const[]){ &y_batches, &a_batches, &b_batches }); !w.done; kerb_ref_walk_next(&w))
+    for (kerb_ref_walk(&w, y_batches.rank, y_batches.dims, 3, (const KerbTensor *const[]){ &y_batches, &a_batches, &b_batches }); !w.done;
+         kerb_ref_walk_next(&w))
         for (int64_t i = 0; i < w.row; i++)
             multiply_matrices(&a, &b, &y, w.offset[1] + i * w.step[1], w.offset[2] + i * w.step[2], w.offset[0] + i * w.step[0]);
     return KERB_OK;
@@ -162,14 +165,17 @@ KerbStatus kerb_ref_gemm(const KerbRefCall *c)
 {
     const KerbTensor *y = &c->out[0], *bias = kerb_ref_input(c, 2);
     Gemm g = { .y = y, .act = &c->n->attrs.gemm.act, .alpha = (double)c->n->attrs.gemm.alpha, .beta = (double)c->n->attrs.gemm.beta };
-    if (c->in[0].rank != 2 || c->in[1].rank != 2 || y->rank != 2 || (bias && bias->rank > 2)) return kerb_ref_fail(c, KERB_ERROR_ASSET, "matrices were expected");
+    if (c->in[0].rank != 2 || c->in[1].rank != 2 || y->rank != 2 || (bias && bias->rank > 2))
+        return kerb_ref_fail(c, KERB_ERROR_ASSET, "matrices were expected");
     g.a = transposed(&c->in[0], c->n->attrs.gemm.trans_a);
     g.b = transposed(&c->in[1], c->n->attrs.gemm.trans_b);
     if (bias) g.c = as_matrix(bias);
-    if (g.a.dims[1] != g.b.dims[0] || y->dims[0] != g.a.dims[0] || y->dims[1] != g.b.dims[1]) return kerb_ref_fail(c, KERB_ERROR_ASSET, "the shapes do not fit");
+    if (g.a.dims[1] != g.b.dims[0] || y->dims[0] != g.a.dims[0] || y->dims[1] != g.b.dims[1])
+        return kerb_ref_fail(c, KERB_ERROR_ASSET, "the shapes do not fit");
     g.slope = kerb_ref_slope(c->g, g.act, y);
     if (g.act->kind == KERB_ACT_PRELU && !g.slope.data) return kerb_ref_fail(c, KERB_ERROR_INTERNAL, "the fused PRelu has no slope");
     for (int64_t i = 0; i < y->dims[0]; i++)
-        for (int64_t j = 0; j < y->dims[1]; j += KERB_REF_BLOCK) gemm_block(&g, i, j, (int)(y->dims[1] - j < KERB_REF_BLOCK ? y->dims[1] - j : KERB_REF_BLOCK));
+        for (int64_t j = 0; j < y->dims[1]; j += KERB_REF_BLOCK)
+            gemm_block(&g, i, j, (int)(y->dims[1] - j < KERB_REF_BLOCK ? y->dims[1] - j : KERB_REF_BLOCK));
     return KERB_OK;
 }

@@ -5,66 +5,59 @@
 
 #include <math.h>
 
-/* One output element's window: input coordinates start + k * dilation. */
+/* One output element's window: input coordinates start + k * dilation. window_next() goes over those that lie in the input. */
 typedef struct Window {
     const KerbRefWindow *k;
     const KerbTensor *x; /* five axes */
     int64_t base;        /* offset of (n, c, 0, 0, 0) */
     int64_t start[3];
+    int64_t element; /* of the kernel, to be looked at next */
+    int64_t at[3];   /* the input's coordinates */
+    double value;
 } Window;
+
+static bool window_next(Window *w)
+{
+    const int64_t *kernel = w->k->kernel;
+    while (w->element < kernel[0] * kernel[1] * kernel[2]) {
+        int64_t rest = w->element++, offset = w->base;
+        bool inside = true;
+        for (int i = 2; i >= 0; i--) {
+            w->at[i] = w->start[i] + rest % kernel[i] * w->k->dilation[i];
+            rest /= kernel[i];
+            inside = inside && w->at[i] >= 0 && w->at[i] < w->x->dims[2 + i];
+            offset += w->at[i] * w->x->strides[2 + i];
+        }
+        if (!inside) continue;
+        w->value = kerb_ref_load(w->x, offset);
+        return true;
+    }
+    return false;
+}
 
 typedef struct Maximum {
     double value;
     int64_t at[3]; /* -1: the window shows nothing */
 } Maximum;
 
-static Maximum window_max(const Window *w)
+static Maximum window_max(Window *w)
 {
     Maximum best = { .value = -INFINITY, .at = { -1, -1, -1 } };
-    const KerbRefWindow *k = w->k;
-    for (int64_t kz = 0; kz < k->kernel[0]; kz++) {
-        int64_t z = w->start[0] + kz * k->dilation[0];
-        if (z < 0 || z >= w->x->dims[2]) continue;
-        for (int64_t ky = 0; ky < k->kernel[1]; ky++) {
-            int64_t y = w->start[1] + ky * k->dilation[1];
-            if (y < 0 || y >= w->x->dims[3]) continue;
-            int64_t row = w->base + z * w->x->strides[2] + y * w->x->strides[3];
-            for (int64_t kx = 0; kx < k->kernel[2]; kx++) {
-                int64_t x = w->start[2] + kx * k->dilation[2];
-                if (x < 0 || x >= w->x->dims[4]) continue;
-                double v = kerb_ref_load(w->x, row + x * w->x->strides[4]);
-                if (best.at[0] < 0 || v > best.value || isnan(v)) best = (Maximum){ v, { z, y, x } };
-            }
-        }
-    }
+    while (window_next(w))
+        if (best.at[0] < 0 || w->value > best.value || isnan(w->value)) best = (Maximum){ w->value, { w->at[0], w->at[1], w->at[2] } };
     return best;
 }
 
-static double window_mean(const Window *w, bool count_include_pad)
+static double window_mean(Window *w, bool count_include_pad)
 {
-    const KerbRefWindow *k = w->k;
     double sum = 0;
     int64_t seen = 0, padded = 1;
     for (int i = 0; i < 3; i++) { /* kernel elements that lie in the padded input (past it where ceil_mode rounds up) */
         int64_t inside = 0;
-        for (int64_t j = 0; j < k->kernel[i]; j++) inside += w->start[i] + j * k->dilation[i] < w->x->dims[2 + i] + k->pad_end[i];
+        for (int64_t j = 0; j < w->k->kernel[i]; j++) inside += w->start[i] + j * w->k->dilation[i] < w->x->dims[2 + i] + w->k->pad_end[i];
         padded *= inside;
     }
-    for (int64_t kz = 0; kz < k->kernel[0]; kz++) {
-        int64_t z = w->start[0] + kz * k->dilation[0];
-        if (z < 0 || z >= w->x->dims[2]) continue;
-        for (int64_t ky = 0; ky < k->kernel[1]; ky++) {
-            int64_t y = w->start[1] + ky * k->dilation[1];
-            if (y < 0 || y >= w->x->dims[3]) continue;
-            int64_t row = w->base + z * w->x->strides[2] + y * w->x->strides[3];
-            for (int64_t kx = 0; kx < k->kernel[2]; kx++) {
-                int64_t x = w->start[2] + kx * k->dilation[2];
-                if (x < 0 || x >= w->x->dims[4]) continue;
-                sum += kerb_ref_load(w->x, row + x * w->x->strides[4]);
-                seen++;
-            }
-        }
-    }
+    for (; window_next(w); seen++) sum += w->value;
     int64_t count = count_include_pad ? padded : seen;
     return count ? sum / (double)count : 0;
 }
@@ -107,7 +100,8 @@ static KerbStatus pool(const KerbRefCall *c, bool is_max)
     const KerbTensor *x = &c->in[0], *y = &c->out[0], *indices = is_max ? kerb_ref_output(c, 1) : NULL;
     const KerbPoolAttrs *attrs = &c->n->attrs.pool;
     Pool p = { .is_max = is_max, .count_include_pad = attrs->count_include_pad, .column_major = attrs->column_major };
-    if (x->rank > 5 || y->rank != x->rank || (indices && indices->rank != x->rank)) return kerb_ref_fail(c, KERB_ERROR_ASSET, "%d axes; 3 to 5 can be", x->rank);
+    if (x->rank > 5 || y->rank != x->rank || (indices && indices->rank != x->rank))
+        return kerb_ref_fail(c, KERB_ERROR_ASSET, "%d axes; 3 to 5 can be", x->rank);
     if (!kerb_ref_window(c, &attrs->window, x->rank - 2, NULL, &p.window)) return KERB_ERROR_ASSET;
     p.x = kerb_ref_5d(x);
     p.y = kerb_ref_5d(y);
@@ -127,7 +121,8 @@ KerbStatus kerb_ref_average_pool(const KerbRefCall *c) { return pool(c, false); 
 KerbStatus kerb_ref_max_unpool(const KerbRefCall *c)
 {
     const KerbTensor *x = &c->in[0], *indices = &c->in[1], *y = &c->out[0];
-    if (x->rank > 5 || y->rank != x->rank || !kerb_tensor_same_shape(x, indices)) return kerb_ref_fail(c, KERB_ERROR_ASSET, "the shapes do not fit");
+    if (x->rank > 5 || y->rank != x->rank || !kerb_tensor_same_shape(x, indices))
+        return kerb_ref_fail(c, KERB_ERROR_ASSET, "the shapes do not fit");
     KerbRefWindow k;
     if (!kerb_ref_window(c, &c->n->attrs.pool.window, x->rank - 2, NULL, &k)) return KERB_ERROR_ASSET;
     KerbTensor from = kerb_ref_5d(x), to = kerb_ref_5d(y);

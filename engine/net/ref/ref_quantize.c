@@ -22,7 +22,8 @@ static KerbStatus find_scaling(const KerbRefCall *c, const KerbTensor *x, const 
         bool fits = scale->rank == x->rank;
         for (int i = 0; i < x->rank && fits; i++)
             fits = scale->dims[i] == (i == out->axis ? (x->dims[i] + block - 1) / block : x->dims[i]);
-        return fits ? KERB_OK : kerb_ref_fail(c, KERB_ERROR_ASSET, "scales do not fit blocks of %lld along axis %d", (long long)block, out->axis);
+        return fits ? KERB_OK
+                    : kerb_ref_fail(c, KERB_ERROR_ASSET, "scales do not fit blocks of %lld along axis %d", (long long)block, out->axis);
     }
     if (scale->rank != 1 || n != x->dims[out->axis])
         return kerb_ref_fail(c, KERB_ERROR_ASSET, "%lld scales for an axis of %lld", (long long)n, (long long)x->dims[out->axis]);
@@ -125,13 +126,15 @@ KerbStatus kerb_ref_qlinear_conv(const KerbRefCall *c)
     KerbRefConv conv = { .x_zero = kerb_ref_load(&in[2], 0) };
     if (!kerb_ref_conv_init(c, &conv, &in[0], &in[3], y)) return KERB_ERROR_ASSET;
     if (!check_per_channel(c, 4, y->dims[1]) || !check_per_channel(c, 5, y->dims[1])) return KERB_ERROR_ASSET;
-    if (bias && (bias->rank != 1 || bias->dims[0] != y->dims[1])) return kerb_ref_fail(c, KERB_ERROR_ASSET, "the bias does not have %lld elements", (long long)y->dims[1]);
+    if (bias && (bias->rank != 1 || bias->dims[0] != y->dims[1]))
+        return kerb_ref_fail(c, KERB_ERROR_ASSET, "the bias does not have %lld elements", (long long)y->dims[1]);
     KerbTensor to = kerb_ref_5d(y);
     double lo, hi, zero = kerb_ref_load(&in[7], 0);
     type_range(y->dtype, &lo, &hi);
     int64_t rows = to.dims[0] * to.dims[1] * to.dims[2] * to.dims[3];
     for (int64_t r = 0; r < rows && to.dims[4]; r++) {
-        int64_t row = r % to.dims[3], z = r / to.dims[3] % to.dims[2], oc = r / (to.dims[3] * to.dims[2]) % to.dims[1], batch = r / (to.dims[3] * to.dims[2] * to.dims[1]);
+        int64_t row = r % to.dims[3], z = r / to.dims[3] % to.dims[2], oc = r / (to.dims[3] * to.dims[2]) % to.dims[1],
+                batch = r / (to.dims[3] * to.dims[2] * to.dims[1]);
         float scale = (float)kerb_ref_load(&in[1], 0) * (float)per_channel(&in[4], oc) / (float)kerb_ref_load(&in[6], 0);
         for (int64_t column = 0; column < to.dims[4]; column += KERB_REF_BLOCK) {
             int n = (int)(to.dims[4] - column < KERB_REF_BLOCK ? to.dims[4] - column : KERB_REF_BLOCK);
@@ -139,7 +142,9 @@ KerbStatus kerb_ref_qlinear_conv(const KerbRefCall *c)
             for (int i = 0; i < n; i++) sums[i] = bias ? kerb_ref_load(bias, oc * bias->strides[0]) : 0;
             kerb_ref_conv_row(&conv, batch, oc, (const int64_t[3]){ z, row, column }, n, per_channel(&in[5], oc), sums);
             for (int i = 0; i < n; i++) sums[i] = quantized((float)sums[i] * scale, zero, lo, hi);
-            kerb_ref_write(&to, batch * to.strides[0] + oc * to.strides[1] + z * to.strides[2] + row * to.strides[3] + column * to.strides[4], to.strides[4], n, sums);
+            kerb_ref_write(&to,
+                           batch * to.strides[0] + oc * to.strides[1] + z * to.strides[2] + row * to.strides[3] + column * to.strides[4],
+                           to.strides[4], n, sums);
         }
     }
     return KERB_OK;
@@ -169,7 +174,8 @@ KerbStatus kerb_ref_qlinear_matmul(const KerbRefCall *c)
 {
     const KerbTensor *a = &c->in[0], *b = &c->in[3], *y = &c->out[0];
     int rank = y->rank;
-    if (a->rank < 2 || b->rank < 2 || rank < 2 || rank != (a->rank > b->rank ? a->rank : b->rank) || a->dims[a->rank - 1] != b->dims[b->rank - 2])
+    if (a->rank < 2 || b->rank < 2 || rank < 2 || rank != (a->rank > b->rank ? a->rank : b->rank) ||
+        a->dims[a->rank - 1] != b->dims[b->rank - 2])
         return kerb_ref_fail(c, KERB_ERROR_ASSET, "the shapes do not fit");
     KerbTensor a_scale, a_zero, b_scale, b_zero;
     if (!matrix_scale(c, 1, true, &a_scale) || !matrix_scale(c, 2, true, &a_zero) || !matrix_scale(c, 4, false, &b_scale) ||
@@ -189,7 +195,8 @@ KerbStatus kerb_ref_qlinear_matmul(const KerbRefCall *c)
             int64_t at[7], sum = 0;
             for (int k = 0; k < 7; k++) at[k] = w.offset[k] + i * w.step[k];
             int64_t za = kerb_ref_load_i64(&a_zero, at[4]), zb = kerb_ref_load_i64(&b_zero, at[6]);
-            for (int64_t k = 0; k < depth; k++) sum += (kerb_ref_load_i64(a, at[1] + k * a_step) - za) * (kerb_ref_load_i64(b, at[2] + k * b_step) - zb);
+            for (int64_t k = 0; k < depth; k++)
+                sum += (kerb_ref_load_i64(a, at[1] + k * a_step) - za) * (kerb_ref_load_i64(b, at[2] + k * b_step) - zb);
             float scale = (float)kerb_ref_load(&a_scale, at[3]) * (float)kerb_ref_load(&b_scale, at[5]) / y_scale;
             kerb_ref_store(y, at[0], quantized((float)sum * scale, zero, lo, hi));
         }

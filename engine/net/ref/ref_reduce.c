@@ -145,7 +145,8 @@ static KerbStatus kept_view(const KerbRefCall *c, const KerbTensor *y, unsigned 
     KerbTensor ones;
     if (y->rank == c->in[0].rank) kerb_ref_split_axes(y, mask, &ones, out);
     else *out = *y;
-    return kerb_tensor_same_shape(out, kept) ? KERB_OK : kerb_ref_fail(c, KERB_ERROR_INTERNAL, "the output does not have the shape that is left");
+    return kerb_tensor_same_shape(out, kept) ? KERB_OK
+                                             : kerb_ref_fail(c, KERB_ERROR_INTERNAL, "the output does not have the shape that is left");
 }
 
 KerbStatus kerb_ref_reduce(const KerbRefCall *c)
@@ -241,9 +242,11 @@ KerbStatus kerb_ref_softmax(const KerbRefCall *c)
     kerb_ref_split_axes(x, mask, &from, &from_kept);
     kerb_ref_split_axes(y, mask, &to, &to_kept);
     KerbRefWalk w;
-    for (kerb_ref_walk(&w, from_kept.rank, from_kept.dims, 2, (const KerbTensor *const[]){ &to_kept, &from_kept }); !w.done; kerb_ref_walk_next(&w)) {
+    for (kerb_ref_walk(&w, from_kept.rank, from_kept.dims, 2, (const KerbTensor *const[]){ &to_kept, &from_kept }); !w.done;
+         kerb_ref_walk_next(&w)) {
         for (int64_t i = 0; i < w.row; i++) {
-            KerbTensor to_view = kerb_ref_shift(&to, w.offset[0] + i * w.step[0]), from_view = kerb_ref_shift(&from, w.offset[1] + i * w.step[1]);
+            KerbTensor to_view = kerb_ref_shift(&to, w.offset[0] + i * w.step[0]),
+                       from_view = kerb_ref_shift(&from, w.offset[1] + i * w.step[1]);
             softmax_view(&from_view, &to_view, c->n->attrs.softmax.log);
         }
     }
@@ -252,7 +255,8 @@ KerbStatus kerb_ref_softmax(const KerbRefCall *c)
 
 /* ---- CumSum */
 
-static void cumsum_row(const KerbRefCall *c, const KerbTensor *x, int64_t from, int64_t from_step, const KerbTensor *y, int64_t to, int64_t to_step, int64_t n)
+static void cumsum_row(const KerbRefCall *c, const KerbTensor *x, int64_t from, int64_t from_step, const KerbTensor *y, int64_t to,
+                       int64_t to_step, int64_t n)
 {
     bool exclusive = c->n->attrs.cumsum.exclusive, reverse = c->n->attrs.cumsum.reverse, integers = kerb_ref_is_integer(x);
     double sum = 0;
@@ -281,6 +285,7 @@ KerbStatus kerb_ref_cumsum(const KerbRefCall *c)
     KerbRefWalk w;
     for (kerb_ref_walk(&w, kept.rank, kept.dims, 2, (const KerbTensor *const[]){ &to_kept, &kept }); !w.done; kerb_ref_walk_next(&w))
         for (int64_t i = 0; i < w.row; i++)
-            cumsum_row(c, x, w.offset[1] + i * w.step[1], along.strides[0], y, w.offset[0] + i * w.step[0], to_along.strides[0], along.dims[0]);
+            cumsum_row(c, x, w.offset[1] + i * w.step[1], along.strides[0], y, w.offset[0] + i * w.step[0], to_along.strides[0],
+                       along.dims[0]);
     return KERB_OK;
 }

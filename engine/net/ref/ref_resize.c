@@ -160,8 +160,14 @@ static KerbStatus make_plan(const KerbRefCall *c, Plan *p)
         if (!(scale >= 1e-9 && scale <= 1e9)) return kerb_ref_fail(c, KERB_ERROR_ASSET, "a scale of %g", scale);
         p->resampled[i] = true;
         p->axis_of[p->n] = i;
-        p->axes[p->n++] = (Axis){ .in = x->dims[i], .out = y->dims[i], .stride = x->strides[i], .scale = scale, .length = scale * (double)x->dims[i],
-                                  .roi_start = start[i], .roi_end = end[i], .attrs = attrs };
+        p->axes[p->n++] = (Axis){ .in = x->dims[i],
+                                 .out = y->dims[i],
+                                 .stride = x->strides[i],
+                                 .scale = scale,
+                                 .length = scale * (double)x->dims[i],
+                                 .roi_start = start[i],
+                                 .roi_end = end[i],
+                                 .attrs = attrs};
     }
     return KERB_OK;
 }

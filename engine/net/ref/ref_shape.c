@@ -68,7 +68,8 @@ KerbStatus kerb_ref_range(const KerbRefCall *c)
     int64_t start_i = kerb_ref_load_i64(&c->in[0], 0), delta_i = kerb_ref_load_i64(&c->in[2], 0);
     double start = kerb_ref_load(&c->in[0], 0), delta = kerb_ref_load(&c->in[2], 0);
     for (int64_t i = 0; i < y->dims[0]; i++) {
-        if (kerb_ref_is_integer(y)) kerb_ref_store_i64(y, i * y->strides[0], (int64_t)((uint64_t)start_i + (uint64_t)i * (uint64_t)delta_i));
+        if (kerb_ref_is_integer(y))
+            kerb_ref_store_i64(y, i * y->strides[0], (int64_t)((uint64_t)start_i + (uint64_t)i * (uint64_t)delta_i));
         else kerb_ref_store(y, i * y->strides[0], start + (double)i * delta);
     }
     return KERB_OK;

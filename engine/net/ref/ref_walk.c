@@ -185,7 +185,8 @@ static void copy_row(const KerbTensor *dst, int64_t to, int64_t to_step, const K
 {
     size_t bytes = kerb_dtype_bytes(dst->dtype);
     if (dst->dtype == src->dtype && to_step == 1 && from_step == 1) {
-        memmove((unsigned char *)dst->data + to * (int64_t)bytes, (const unsigned char *)src->data + from * (int64_t)bytes, (size_t)n * bytes);
+        memmove((unsigned char *)dst->data + to * (int64_t)bytes, (const unsigned char *)src->data + from * (int64_t)bytes,
+                (size_t)n * bytes);
         return;
     }
     bool integers = kerb_ref_is_integer(dst) && kerb_ref_is_integer(src);
@@ -215,7 +216,8 @@ KerbStatus kerb_ref_reshape(const KerbRefCall *c)
 {
     const KerbTensor *x = &c->in[0], *y = &c->out[0];
     if (kerb_tensor_elements(x) != kerb_tensor_elements(y))
-        return kerb_ref_fail(c, KERB_ERROR_ASSET, "%lld elements cannot become %lld", (long long)kerb_tensor_elements(x), (long long)kerb_tensor_elements(y));
+        return kerb_ref_fail(c, KERB_ERROR_ASSET, "%lld elements cannot become %lld", (long long)kerb_tensor_elements(x),
+                             (long long)kerb_tensor_elements(y));
     if (x->data == y->data && kerb_tensor_is_dense(x) && kerb_tensor_is_dense(y)) return KERB_OK; /* the memory plan made them one */
     KerbRefWalk from, to;
     kerb_ref_walk(&from, x->rank, x->dims, 1, &x);
