@@ -196,10 +196,10 @@ KerbStatus kerb_backend_precision(const KerbBackendChoice *choice, KerbPrecision
     return KERB_OK;
 }
 
-/* The library is what the description says last ("Intel ..., oneDNN 2.6.3"), where it fits. */
+/* A module's library is what its description says last ("Intel ..., oneDNN 2.6.3"), where it fits. */
 void kerb_backend_text(const KerbBackendChoice *choice, KerbPrecision precision, char *text, size_t bytes)
 {
-    const char *comma = strrchr(choice->device.description, ',');
+    const char *comma = choice->module ? strrchr(choice->device.description, ',') : NULL;
     const char *library = comma ? comma + 1 + strspn(comma + 1, " ") : "";
     int n = snprintf(text, bytes, "%s (%s, %s)", choice->backend->name, library, precision_name(precision));
     if (!*library || n < 0 || (size_t)n >= bytes) snprintf(text, bytes, "%s (%s)", choice->backend->name, precision_name(precision));
