@@ -72,23 +72,24 @@ static KerbStatus make_float(KerbModel *model, KerbError *error)
     KerbGraph *g = model->graph;
     uint32_t old = g->inputs[0];
     KerbValue before = *kerb_graph_value(g, old);
+    model->input.name = before.name;
     model->input.dtype = before.dtype;
     if (before.dtype == KERB_F32) return KERB_OK;
     if (before.dtype != KERB_U8 && before.dtype != KERB_F16 && before.dtype != KERB_BF16 && before.dtype != KERB_F64)
         return kerb_fail(error, KERB_ERROR_ASSET, "%s: the input \"%s\" has the type %s; pictures are read as f32, f16, bf16, f64 or u8: export "
                          "the model with one of these", model->path, before.name, kerb_dtype_name(before.dtype));
-    uint32_t from = kerb_graph_add_value(g, kerb_graph_name(g, before.name, ".picture"), KERB_F32, before.rank, before.dims);
+    uint32_t from = kerb_graph_add_value(g, kerb_graph_name(g, before.name, "picture"), KERB_F32, before.rank, before.dims);
     uint32_t picture = from;
     if (from == KERB_NO_VALUE) goto fail;
     memcpy(kerb_graph_value(g, from)->symbols, before.symbols, sizeof before.symbols);
     if (before.dtype == KERB_U8) {
-        uint32_t rounded = kerb_graph_add_value(g, kerb_graph_name(g, before.name, ".rounded"), KERB_F32, before.rank, before.dims);
-        uint32_t round = kerb_graph_add_node(g, KERB_OP_UNARY, kerb_graph_name(g, before.name, ".round"), 1, &from, 1, &rounded);
+        uint32_t rounded = kerb_graph_add_value(g, kerb_graph_name(g, before.name, "rounded"), KERB_F32, before.rank, before.dims);
+        uint32_t round = kerb_graph_add_node(g, KERB_OP_UNARY, kerb_graph_name(g, before.name, "round"), 1, &from, 1, &rounded);
         if (rounded == KERB_NO_VALUE || round == KERB_NO_NODE) goto fail;
         g->nodes[round].attrs.unary.kind = KERB_UNARY_ROUND;
         from = rounded;
     }
-    uint32_t cast = kerb_graph_add_node(g, KERB_OP_CAST, kerb_graph_name(g, before.name, ".cast"), 1, &from, 1, &old);
+    uint32_t cast = kerb_graph_add_node(g, KERB_OP_CAST, kerb_graph_name(g, before.name, "cast"), 1, &from, 1, &old);
     if (cast == KERB_NO_NODE) goto fail;
     g->nodes[cast].attrs.cast.to = before.dtype;
     g->inputs[0] = picture;

@@ -23,7 +23,7 @@ static json_t *input_json(const KerbInspection *x)
 {
     const KerbModelInput *in = &x->model->input;
     const KerbValue *v = kerb_graph_value(x->model->graph, x->model->graph->inputs[0]);
-    return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:o, s:o, s:i, s:i, s:b}", "name", v->name, "shape", dims_json(v), "layout",
+    return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:o, s:o, s:i, s:i, s:b}", "name", in->name, "shape", dims_json(v), "layout",
                      in->nhwc ? "NHWC" : "NCHW", "type", kerb_dtype_name(in->dtype), "color", kerb_color_name(in->color), "fit",
                      kerb_fit_name(in->fit), "mean", floats_json(in->mean, in->channels), "std", floats_json(in->std, in->channels), "width",
                      x->width_px, "height", x->height_px, "free_size", x->size_is_free);

@@ -44,7 +44,7 @@ static void say_input(const KerbInspection *x, KerbText *out)
     const KerbGraph *g = x->model->graph;
     const KerbValue *v = kerb_graph_value(g, g->inputs[0]);
     char dims[96];
-    kerb_text_append(out, "input        \"%s\" %s %s, %s, %s, %s, (value - mean) / std:", v->name, kerb_dims_text(v->rank, v->dims, dims, sizeof dims),
+    kerb_text_append(out, "input        \"%s\" %s %s, %s, %s, %s, (value - mean) / std:", in->name, kerb_dims_text(v->rank, v->dims, dims, sizeof dims),
                      in->nhwc ? "NHWC" : "NCHW", kerb_dtype_name(in->dtype), kerb_color_name(in->color), kerb_fit_name(in->fit));
     for (int c = 0; c < in->channels; c++) kerb_text_append(out, " (%g, %g)", (double)in->mean[c], (double)in->std[c]);
     kerb_text_append(out, "\n");

@@ -60,9 +60,9 @@ static KerbStatus convert_heads(KerbGraph *g, KerbError *error)
                         (labels && (v->dtype == KERB_I32 || v->dtype == KERB_I64 || v->dtype == KERB_U8));
         if (readable) continue;
         KerbDtype to = labels && !kerb_dtype_is_float(v->dtype) ? KERB_I32 : KERB_F32;
-        uint32_t from = head->value, cast = kerb_graph_add_value(g, kerb_graph_name(g, v->name, ".read"), to, v->rank, v->dims);
+        uint32_t from = head->value, cast = kerb_graph_add_value(g, kerb_graph_name(g, v->name, "read"), to, v->rank, v->dims);
         uint32_t node = cast == KERB_NO_VALUE ? KERB_NO_NODE
-                                              : kerb_graph_add_node(g, KERB_OP_CAST, kerb_graph_name(g, head->name, ".cast"), 1, &from, 1, &cast);
+                                              : kerb_graph_add_node(g, KERB_OP_CAST, kerb_graph_name(g, head->name, "cast"), 1, &from, 1, &cast);
         if (node == KERB_NO_NODE) return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for a conversion of the output \"%s\"", head->name);
         g->nodes[node].attrs.cast.to = to;
         for (int o = 0; o < g->n_outputs; o++)

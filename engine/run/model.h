@@ -11,6 +11,7 @@
 
 /* The network's picture input. */
 typedef struct KerbModelInput {
+    const char *name;
     bool nhwc;       /* dims are (1, H, W, C), else (1, C, H, W) */
     KerbDtype dtype; /* what the model said; the graph's input is float since */
     int channels;    /* 1 or 3 */

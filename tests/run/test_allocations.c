@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* The streaming path allocates nothing: this program's own malloc family counts every call of the process (libraries and modules too) while frames go
+ * through. With the ref backend no call at all is allowed; others may set up the threads of the ring's thread with the first frame. */
+#include "kerb.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "run_models.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+
+int main(void)
+{
+    puts("skipped: a sanitizer has its own malloc");
+    return 77;
+}
+
+#else
+
+void *__libc_malloc(size_t bytes);
+void *__libc_calloc(size_t n, size_t bytes);
+void *__libc_realloc(void *p, size_t bytes);
+void *__libc_memalign(size_t alignment, size_t bytes);
+void __libc_free(void *p);
+
+static atomic_int counting, calls;
+
+static void count(void)
+{
+    if (atomic_load(&counting)) atomic_fetch_add(&calls, 1);
+}
+
+void *malloc(size_t bytes) { return count(), __libc_malloc(bytes); }
+void *calloc(size_t n, size_t bytes) { return count(), __libc_calloc(n, bytes); }
+void *realloc(void *p, size_t bytes) { return count(), __libc_realloc(p, bytes); }
+void *aligned_alloc(size_t alignment, size_t bytes) { return count(), __libc_memalign(alignment, bytes); }
+void free(void *p)
+{
+    if (p) count();
+    __libc_free(p);
+}
+int posix_memalign(void **out, size_t alignment, size_t bytes)
+{
+    count();
+    *out = __libc_memalign(alignment, bytes);
+    return *out ? 0 : ENOMEM;
+}
+
+enum { FRAMES = 40 };
+
+static uint8_t *planes(const KerbVideoFormat *f, KerbFrame *frame)
+{
+    size_t total = 0, offsets[KERB_MAX_PLANES] = { 0 };
+    int n = kerb_pixel_format_planes(f->pixel_format);
+    for (int p = 0; p < n; p++) {
+        frame->strides[p] = kerb_plane_row_bytes(f->pixel_format, p, f->width_px);
+        offsets[p] = total;
+        total += (size_t)frame->strides[p] * (size_t)kerb_plane_rows(f->pixel_format, p, f->height_px);
+    }
+    uint8_t *bytes = malloc(total);
+    for (size_t i = 0; i < total; i++) bytes[i] = (uint8_t)(i * 2654435761u >> 13);
+    for (int p = 0; p < n; p++) frame->planes[p] = bytes + offsets[p];
+    return bytes;
+}
+
+/* Calls by the first frame, and by all the others. */
+static void count_calls(const char *model, const char *card, const char *backend, const KerbVideoFormat *format, int frames, int *first, int *rest)
+{
+    KerbConfig config;
+    kerb_config_init(&config);
+    config.model_file = model;
+    config.card_file = card;
+    config.backend = backend;
+    config.threads = 2;
+    KerbPipeline *k;
+    KerbError error;
+    if (kerb_open(&k, &config, &error) != KERB_OK || kerb_set_format(k, format, &error) != KERB_OK) fail_msg("%s", error.message);
+    KerbJob job = { .user = NULL };
+    uint8_t *bytes = planes(format, &job.frame);
+    job.picture = job.frame;
+    KerbDisplay display;
+    kerb_get_display(k, &display);
+    int at_first = 0;
+    bool ok = true;
+    atomic_store(&calls, 0);
+    atomic_store(&counting, 1);
+    for (int i = 0; i < frames; i++) {
+        KerbResult result;
+        KerbStats stats;
+        display.alpha = (float)i / (float)frames;
+        kerb_set_display(k, &display);
+        ok = ok && kerb_submit(k, &job, &error) == KERB_OK && kerb_collect(k, &result, -1, &error) == KERB_OK && result.status == KERB_OK;
+        kerb_get_stats(k, &stats);
+        if (i == 0) at_first = atomic_load(&calls);
+    }
+    kerb_flush(k);
+    kerb_drain(k);
+    atomic_store(&counting, 0);
+    *first = at_first;
+    *rest = atomic_load(&calls) - at_first;
+    assert_true(ok);
+    free(bytes);
+    kerb_close(&k);
+}
+
+static void expect_none(const char *model, const char *card, const char *backend, int frames)
+{
+    static const KerbPixelFormat formats[] = { KERB_FORMAT_I420, KERB_FORMAT_NV12, KERB_FORMAT_YUY2, KERB_FORMAT_RGB, KERB_FORMAT_BGRX, KERB_FORMAT_GRAY8 };
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        KerbVideoFormat format = { .pixel_format = formats[i], .width_px = 321, .height_px = 181 };
+        int first, rest;
+        count_calls(model, card, backend, &format, frames, &first, &rest);
+        if (rest) fail_msg("%s, %s: %d calls in %d frames", backend, kerb_pixel_format_name(formats[i]), rest, frames - 1);
+        if (first && strcmp(backend, "ref") == 0) fail_msg("ref, %s: %d calls in the first frame", kerb_pixel_format_name(formats[i]), first);
+        if (first) print_message("%s, %s: %d calls in the first frame, none after\n", backend, kerb_pixel_format_name(formats[i]), first);
+    }
+}
+
+static void test_the_counter_counts(void **state)
+{
+    atomic_store(&calls, 0);
+    atomic_store(&counting, 1);
+    void *volatile p = malloc(10);
+    p = realloc(p, 20);
+    free(p);
+    atomic_store(&counting, 0);
+    assert_int_equal(atomic_load(&calls), 3);
+}
+
+static void test_ref(void **state)
+{
+    write_model("net.onnx", &(TestModel){ .width = 64, .height = 32, .classes = 5 });
+    expect_none("net.onnx", NULL, "ref", FRAMES);
+}
+
+static bool cpu_is_usable(void)
+{
+    KerbDevice devices[4];
+    return kerb_devices(devices, 4) > 1 && devices[0].usable;
+}
+
+static void test_cpu(void **state)
+{
+    if (!cpu_is_usable()) skip();
+    write_model("net.onnx", &(TestModel){ .width = 64, .height = 32, .classes = 5 });
+    expect_none("net.onnx", NULL, "cpu", FRAMES);
+}
+
+static void test_cpu_on_a_real_network(void **state)
+{
+    const char *data = getenv("KERB_DATA"), *source = getenv("KERB_SOURCE");
+    char model[512], card[512];
+    snprintf(model, sizeof model, "%s/models/twinlitenet_360x640.onnx", data ? data : "");
+    snprintf(card, sizeof card, "%s/tests/run/twinlitenet.json", source ? source : "");
+    if (!cpu_is_usable() || access(model, R_OK) != 0) skip();
+    expect_none(model, card, "cpu", 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_counter_counts),
+        cmocka_unit_test(test_ref),
+        cmocka_unit_test(test_cpu),
+        cmocka_unit_test(test_cpu_on_a_real_network),
+    };
+    return cmocka_run_group_tests(tests, run_setup, run_teardown);
+}
+
+#endif
