@@ -211,6 +211,36 @@ static void test_card_contradictions(void **state)
     assert_null(strstr(said, "$comment"));
 }
 
+/* Every beginning of a card, and cards with bytes changed: refused or read, never anything else. */
+static void test_damaged_cards(void **state)
+{
+    static const char card[] = "{\"card\": 1, \"input\": {\"width\": 64, \"color\": \"RGB\", \"mean\": [0.5, 0.5, 0.5], \"std\": 0.25, \"fit\": \"crop\"},"
+                               " \"outputs\": [{\"name\": \"scores\", \"classes\": [\"a\", 1], \"threshold\": 0.25}],"
+                               " \"classes\": [{\"name\": \"a\", \"color\": [1, 2, 3], \"id\": 4}, {\"name\": \"b\", \"color\": \"#102030\"}], \"accuracy\": {\"x\": 1}}";
+    write_model("net.onnx", &(TestModel){ .width = 64, .height = 32 });
+    KerbConfig c = plain();
+    unsigned seed = 20;
+    int read = 0, refused_ones = 0;
+    for (size_t i = 0; i < sizeof card - 1 + 400; i++) {
+        char text[sizeof card];
+        memcpy(text, card, sizeof card);
+        if (i < sizeof card - 1) text[i] = '\0';
+        else text[(size_t)rand_r(&seed) % (sizeof card - 1)] = (char)(32 + rand_r(&seed) % 95);
+        write_text("net.json", text);
+        KerbPipeline *k;
+        KerbError error;
+        KerbStatus status = kerb_open(&k, &c, &error);
+        if (status != KERB_OK && status != KERB_ERROR_ASSET) fail_msg("%s of %s", kerb_status_name(status), text);
+        assert_true((status == KERB_OK) == (k != NULL) && (k || error.message[0]));
+        read += status == KERB_OK;
+        refused_ones += status != KERB_OK;
+        kerb_close(&k);
+    }
+    print_message("%d read, %d refused\n", read, refused_ones);
+    assert_true(read > 10 && refused_ones > (int)sizeof card - 2);
+    unlink("net.json");
+}
+
 static void test_labels_files(void **state)
 {
     write_model("net.onnx", &(TestModel){ .classes = 3 });
@@ -388,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_config),
         cmocka_unit_test(test_inputs),
         cmocka_unit_test(test_card_contradictions),
+        cmocka_unit_test(test_damaged_cards),
         cmocka_unit_test(test_labels_files),
         cmocka_unit_test(test_classes_without_labels_file),
         cmocka_unit_test(test_precedence),

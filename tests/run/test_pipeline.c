@@ -241,6 +241,62 @@ static void test_maps_last_until_the_next_collect(void **state)
     kerb_close(&k);
 }
 
+static KerbPipeline *open_with(const KerbConfig *changes)
+{
+    KerbConfig config = *changes;
+    config.model_file = "net.onnx";
+    config.backend = "ref";
+    config.slots = 1;
+    KerbPipeline *k;
+    KerbError error;
+    if (kerb_open(&k, &config, &error) != KERB_OK) fail_msg("%s", error.message);
+    set_rgb(k, W, H);
+    return k;
+}
+
+/* 70 x 50 on a network of 64 x 32: crop sees 35 rows in the middle, letterbox all of it. One slot is enough for submit, collect, submit. */
+static void test_fit(void **state)
+{
+    write_model("net.onnx", &(TestModel){ .width = 64, .height = 32 });
+    uint8_t frame[W * H * 3];
+    paint(frame, W, H);
+    KerbJob job = { .frame = { .planes = { frame }, .strides = { W * 3 } } };
+    KerbPipeline *k = open_with(&(KerbConfig){ .fit = KERB_FIT_CROP, .confidence = true });
+    for (int i = 0; i < 3; i++) {
+        KerbResult r = run_one(k, &job);
+        for (int y = 0; y < H; y++) {
+            bool seen = y >= 7 && y < 42;
+            assert_int_equal(r.labels.data[y * r.labels.stride], seen ? 0 : KERB_LABEL_NONE);
+            assert_int_equal(r.labels.data[y * r.labels.stride + W - 1], seen ? 1 : KERB_LABEL_NONE);
+            assert_true((r.confidence.data[y * r.confidence.stride] > 0) == seen);
+        }
+    }
+    kerb_close(&k);
+    k = open_with(&(KerbConfig){ .fit = KERB_FIT_LETTERBOX });
+    KerbResult r = run_one(k, &job);
+    expect_halves(&r.labels, W, H, 30, 0, 1);
+    assert_null(r.confidence.data); /* switched off */
+    uint8_t confidence[W * H] = { 77 };
+    job.confidence = (KerbMap){ confidence, W };
+    r = run_one(k, &job);
+    assert_null(r.confidence.data);
+    assert_int_equal(confidence[0], 77);
+    kerb_close(&k);
+}
+
+static void test_no_time_stamp(void **state)
+{
+    write_model("net.onnx", &(TestModel){ .width = 64, .height = 32 });
+    KerbPipeline *k = open_with(&(KerbConfig){ 0 });
+    uint8_t frame[W * H * 3];
+    paint(frame, W, H);
+    KerbResult r = run_one(k, &(KerbJob){ .frame = { .planes = { frame }, .strides = { W * 3 }, .pts_ns = KERB_TIME_NONE } });
+    assert_true(r.pts_ns == KERB_TIME_NONE && r.source_pts_ns == KERB_TIME_NONE);
+    assert_int_equal(r.age_ns, 0);
+    assert_true(r.times.net_ns > 0 && r.times.in_ns > 0 && r.times.out_ns > 0 && r.times.queue_ns >= 0);
+    kerb_close(&k);
+}
+
 static void expect_refused(KerbPipeline *k, const KerbJob *job, const char *words)
 {
     KerbError error;
@@ -436,6 +492,8 @@ int main(void)
         cmocka_unit_test(test_size_of_config_and_card),
         cmocka_unit_test(test_where_results_go),
         cmocka_unit_test(test_maps_last_until_the_next_collect),
+        cmocka_unit_test(test_fit),
+        cmocka_unit_test(test_no_time_stamp),
         cmocka_unit_test(test_bad_jobs_and_formats),
         cmocka_unit_test(test_display_is_made_sane),
         cmocka_unit_test(test_storm_on_a_failing_backend),
