@@ -15,7 +15,7 @@ try:
     import onnxruntime
 except ImportError as missing:
     other = os.environ.get("KERB_PYTHON")
-    if other and os.path.realpath(other) != os.path.realpath(sys.executable):
+    if other and other != sys.executable:  # a virtual environment's python is often a link to the system's
         os.execv(other, [other] + sys.argv)
     print(f"skipped: {missing}; KERB_PYTHON may name a Python that has onnxruntime and cv2")
     sys.exit(77)
