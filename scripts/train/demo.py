@@ -186,7 +186,7 @@ def main():
     card = {
         "name": "kerb-demo",
         "description": "A demonstration: a small fully convolutional network that knows only kerbtestsrc's synthetic drive",
-        "input": {"width": WIDTH, "height": HEIGHT, "color": "rgb", "mean": [127.5] * 3, "std": [127.5] * 3, "fit": "stretch"},
+        "input": {"width": WIDTH, "height": HEIGHT, "color": "rgb", "scale": 1, "mean": [127.5] * 3, "std": [127.5] * 3, "fit": "stretch"},
         "classes": [{"name": name, "color": rgb, "id": i} for i, (name, rgb) in enumerate(drive.classes)],
         "data": "synthetic: plugin/drive.c, clear, night and rain",
         "recipe": f"scripts/train/demo.py --steps {args.steps} --batch {args.batch} --seed {args.seed}",
