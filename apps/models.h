@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* Where `kerb` finds what belongs to it: the model that came with it, and the GStreamer plugin. */
+#ifndef KERB_APPS_MODELS_H
+#define KERB_APPS_MODELS_H
+
+#include <glib.h>
+
+/* The model to use where the user names none: $KERB_MODEL, else kerb-demo.onnx in the installed or the source tree. Says once which it is (unless
+ * quiet). NULL, having said what to do, where there is none. g_free() it. */
+gchar *kerb_model_find(gboolean quiet);
+
+/* Starts GStreamer and makes sure that its plugin `kerb` is there: from GStreamer's own paths, or from this tree. FALSE, having said what to do. */
+gboolean kerb_plugin_load(void);
+
+#endif
