@@ -32,6 +32,7 @@ typedef struct OnnxWriter {
 
 static inline void onnx_raw(OnnxBytes *b, const void *data, size_t n)
 {
+    if (n > SIZE_MAX / 4) abort(); /* also tells the compiler that sizes do not wrap */
     if (b->n + n > b->capacity) {
         b->capacity = (b->n + n) * 2;
         b->data = realloc(b->data, b->capacity);

@@ -268,7 +268,7 @@ static void kerb_in_run_tile(const KerbInJob *job, int tile_index, int y0, int y
     KerbInScratch s;
     memset(s.held, 0xff, sizeof s.held);
     for (int y = y0; y < y1; y++) {
-        KerbInRows rows;
+        KerbInRows rows = { 0 };
         for (int c = 0; c < in->n_components; c++) kerb_in_mix_rows(job, tile_index, c, y - g->net_y0, &s, &rows);
         for (int c = in->n_components; c < 3; c++) {
             rows.a[c] = rows.a[0], rows.b[c] = rows.b[0], rows.weight[c] = rows.weight[0];
