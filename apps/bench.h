@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* What `kerb bench` measures with: frames in memory, samples of times, and the two ways that a frame can take. */
+#ifndef KERB_APPS_BENCH_H
+#define KERB_APPS_BENCH_H
+
+#include "options.h"
+
+#include <gst/video/video.h>
+
+#define KERB_BENCH_FRAMES 16
+
+/* Frames that were made before anything is timed. */
+typedef struct KerbBenchFrames {
+    GstVideoInfo info; /* I420 */
+    GstBuffer *buffers[KERB_BENCH_FRAMES];
+    guint n;
+} KerbBenchFrames;
+
+/* FRAME: from one finished frame to the next; the others: the engine's own stage times; TOTAL: in + net + out. */
+typedef enum KerbBenchSeries { KERB_BENCH_FRAME, KERB_BENCH_IN, KERB_BENCH_NET, KERB_BENCH_OUT, KERB_BENCH_TOTAL, KERB_BENCH_SERIES } KerbBenchSeries;
+
+typedef struct KerbBench {
+    const KerbOptions *options;
+    const KerbBenchFrames *frames;
+    gint64 frames_wanted; /* 0: seconds decide */
+    gdouble seconds;
+    /* Results. */
+    GArray *ns[KERB_BENCH_SERIES]; /* of gint64 */
+    gdouble elapsed_s;
+    gchar backend[64];
+    gint network_width, network_height;
+    /* While measuring. */
+    guint64 seen;
+    gint64 warm_us, began_ns, last_ns;
+} KerbBench;
+
+void kerb_bench_init(KerbBench *bench, const KerbOptions *options, const KerbBenchFrames *frames, gint64 frames_wanted, gdouble seconds);
+void kerb_bench_clear(KerbBench *bench);
+
+/* One frame is finished. FALSE: that was the last one wanted. */
+gboolean kerb_bench_add(KerbBench *bench, const KerbTimes *times);
+
+/* Both return an exit code, having said what is wrong. */
+int kerb_bench_library(KerbBench *bench);
+int kerb_bench_element(KerbBench *bench);
+
+/* Frames of `source` (NULL: the synthetic drive), at width x height (0: the source's own). Returns an exit code, having said what is wrong. */
+int kerb_bench_frames_read(KerbBenchFrames *frames, const char *source, gint width, gint height, gdouble rate);
+void kerb_bench_frames_clear(KerbBenchFrames *frames);
+
+#endif
