@@ -112,10 +112,10 @@ static void count_calls(const char *model, const char *card, const char *backend
     kerb_close(&k);
 }
 
-static void expect_none(const char *model, const char *card, const char *backend, int frames)
+static void expect_none(const char *model, const char *card, const char *backend, int frames, size_t n_formats)
 {
     static const KerbPixelFormat formats[] = { KERB_FORMAT_I420, KERB_FORMAT_NV12, KERB_FORMAT_YUY2, KERB_FORMAT_RGB, KERB_FORMAT_BGRX, KERB_FORMAT_GRAY8 };
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+    for (size_t i = 0; i < n_formats; i++) {
         KerbVideoFormat format = { .pixel_format = formats[i], .width_px = 321, .height_px = 181 };
         int first, rest;
         count_calls(model, card, backend, &format, frames, &first, &rest);
@@ -139,7 +139,7 @@ static void test_the_counter_counts(void **state)
 static void test_ref(void **state)
 {
     write_model("net.onnx", &(TestModel){ .width = 64, .height = 32, .classes = 5 });
-    expect_none("net.onnx", NULL, "ref", FRAMES);
+    expect_none("net.onnx", NULL, "ref", FRAMES, 6);
 }
 
 static bool cpu_is_usable(void)
@@ -152,7 +152,7 @@ static void test_cpu(void **state)
 {
     if (!cpu_is_usable()) skip();
     write_model("net.onnx", &(TestModel){ .width = 64, .height = 32, .classes = 5 });
-    expect_none("net.onnx", NULL, "cpu", FRAMES);
+    expect_none("net.onnx", NULL, "cpu", FRAMES, 6);
 }
 
 static void test_cpu_on_a_real_network(void **state)
@@ -162,7 +162,7 @@ static void test_cpu_on_a_real_network(void **state)
     snprintf(model, sizeof model, "%s/models/twinlitenet_360x640.onnx", data ? data : "");
     snprintf(card, sizeof card, "%s/tests/run/twinlitenet.json", source ? source : "");
     if (!cpu_is_usable() || access(model, R_OK) != 0) skip();
-    expect_none(model, card, "cpu", 4);
+    expect_none(model, card, "cpu", 3, 1);
 }
 
 int main(void)
