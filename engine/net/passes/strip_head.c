@@ -55,7 +55,7 @@ static bool strip_softmax(KerbStrip *s, const KerbNode *n)
     const KerbValue *x = kerb_node_input(s->g, n, 0);
     int axis = (int)(n->attrs.softmax.axis < 0 ? n->attrs.softmax.axis + x->rank : n->attrs.softmax.axis);
     if (s->activation || s->threshold || under_linear(s) || axis >= x->rank || x->dims[axis] < 2) return false;
-    if (s->channel_axis >= 0 ? s->channel_axis != axis : x->rank != 4 || (axis != 1 && axis != 3)) return false;
+    if (s->channel_axis >= 0 ? s->channel_axis != axis : x->rank != 3 && (x->rank != 4 || (axis != 1 && axis != 3))) return false;
     s->channel_axis = axis;
     s->activation = true;
     return true;
