@@ -36,7 +36,7 @@ static KerbStatus kerb_cpu_compile_node(KerbCompiler *c, const KerbNode *n)
 {
     static const KerbCompileFn kinds[] = { kerb_cpu_compile_conv,    kerb_cpu_compile_pool,   kerb_cpu_compile_elementwise,
                                            kerb_cpu_compile_concat,  kerb_cpu_compile_view,   kerb_cpu_compile_shuffle, kerb_cpu_compile_resize,
-                                           kerb_cpu_compile_reduce,  kerb_cpu_compile_softmax, kerb_cpu_compile_matmul, kerb_cpu_compile_pad };
+                                           kerb_cpu_compile_reduce,  kerb_cpu_compile_softmax, kerb_cpu_compile_attention, kerb_cpu_compile_matmul, kerb_cpu_compile_pad };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         bool done = false;
         KerbStatus status = kinds[i](c, n, &done);
@@ -169,6 +169,7 @@ static KerbStatus kerb_cpu_compile_all(KerbCompiler *c)
     KerbStatus status;
     if (!kerb_cpu_compiler_arrays(c)) return kerb_cpu_no_memory(c, (size_t)c->g->n_values * sizeof *c->values);
     if ((status = kerb_dnn_new(&net->dnn, c->error))) return status;
+    kerb_cpu_plan_attention(c);
     kerb_cpu_plan_shuffles(c);
     kerb_cpu_plan_chains(c);
     if ((status = kerb_cpu_plan_slots(c))) return status;

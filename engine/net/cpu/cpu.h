@@ -129,6 +129,7 @@ KerbStatus kerb_cpu_compile_shuffle(KerbCompiler *c, const KerbNode *n, bool *do
 KerbStatus kerb_cpu_compile_resize(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cpu_compile_reduce(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cpu_compile_softmax(KerbCompiler *c, const KerbNode *n, bool *done);
+KerbStatus kerb_cpu_compile_attention(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cpu_compile_matmul(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cpu_compile_pad(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cpu_compile_ref(KerbCompiler *c, const KerbNode *n);
