@@ -109,7 +109,7 @@ static bool kerb_attention_match(const KerbCompiler *c, const KerbNode *n, KerbA
             m->transpose = p;
             p = kerb_attention_only(c, p->inputs[0]);
         }
-        if (!p || p->op != KERB_OP_SOFTMAX || p->attrs.softmax.log || p->attrs.softmax.flatten) continue;
+        if (!p || p->op != KERB_OP_SOFTMAX || p->attrs.softmax.log) continue;
         const KerbValue *s = &c->g->values[p->outputs[0]];
         if (s->dtype != KERB_F32 || (p->attrs.softmax.axis != -1 && p->attrs.softmax.axis != s->rank - 1)) continue;
         m->softmax = p;

@@ -194,15 +194,17 @@ static KerbStatus kerb_cpu_compile(KerbNet **out, const KerbGraph *g, const Kerb
     net->threads = options->threads < 1 ? 1 : options->threads;
     net->bf16 = options->precision == KERB_PRECISION_BF16;
     const char *tune = getenv("KERB_CPU_TUNE");
-    KerbCompiler c = { .net = net, .g = g, .options = options, .error = error, .tune = !tune || strcmp(tune, "0"), .tune_ns_left = 1000000000 };
+    KerbCompiler c = { .net = net, .g = g, .options = options, .error = error, .tune = !tune || strcmp(tune, "0"), .tune_ns_left = 600000000 };
     KerbStatus status;
     int before = omp_get_max_threads();
     omp_set_num_threads(net->threads);
+    unsigned denormals = kerb_cpu_flush_denormals(net->threads); /* for timing convolutions */
     if (net->bf16 && !(kerb_cpu_flags() & KERB_CPU_AVX512)) {
         status = kerb_fail(error, KERB_ERROR_ARGUMENT, "bf16 needs AVX-512, which this processor lacks: use f32");
     } else {
         status = kerb_cpu_compile_all(&c);
     }
+    kerb_cpu_restore_denormals(denormals);
     omp_set_num_threads(before);
     free(c.values);
     free(c.slot);
@@ -223,6 +225,7 @@ static KerbStatus kerb_cpu_run(KerbNet *net, KerbError *error)
     /* OpenMP keeps the number of threads for each host thread: the one that runs need not be the one that compiled. */
     int before = omp_get_max_threads();
     if (before != net->threads) omp_set_num_threads(net->threads);
+    unsigned denormals = kerb_cpu_flush_denormals(net->threads);
     KerbStatus status = KERB_OK;
     for (int i = 0; i < net->n_steps && !status; i++) {
         KerbStep *s = net->steps[i];
@@ -235,6 +238,7 @@ static KerbStatus kerb_cpu_run(KerbNet *net, KerbError *error)
         }
         if (status) kerb_fail(error, status, "the CPU backend failed in %s: please report this", s->label);
     }
+    kerb_cpu_restore_denormals(denormals);
     if (before != net->threads) omp_set_num_threads(before);
     return status;
 }

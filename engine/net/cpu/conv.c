@@ -78,7 +78,7 @@ static int64_t kerb_conv_time(const KerbConv *like, const KerbConvKind *kind, in
     int64_t least = INT64_MAX;
     if (from && to && residual && scratch && (!kind->bind || !kind->bind(&c, NULL))) {
         int64_t spent = 0;
-        for (int i = 0; i < 5 && spent < 30000000; i++) {
+        for (int i = 0; i < 4 && spent < 20000000; i++) {
             int64_t start = kerb_now_ns();
             if (kind->run(&c)) break;
             int64_t ns = kerb_now_ns() - start;

@@ -162,6 +162,10 @@ bool kerb_cpu_act_is_plain(const KerbCpuAct *a); /* the epilogue does it all */
 void kerb_cpu_act_run(const KerbCpuKernels *k, const KerbCpuAct *a, float *x, size_t n);
 
 /* -- threads.c --------------------------------------------------------------------------------------------------------------------------------- */
+/* Trained weights hold denormal numbers (weight decay makes them), and a product with one takes a hundred times as long: from here on this thread and its
+ * OpenMP threads take them for 0. Returns what to give back to kerb_cpu_restore_denormals() for this thread; OpenMP's threads stay so. */
+unsigned kerb_cpu_flush_denormals(int threads);
+void kerb_cpu_restore_denormals(unsigned before);
 /* fn for index 0..count-1 on the net's threads (OpenMP's, which are oneDNN's too); on the caller alone where the work is too small to share:
  * `cost_ns` is a guess of the whole's time. Never nested. */
 void kerb_cpu_parallel(int threads, int count, double cost_ns, void (*fn)(void *arg, int index, int thread), void *arg);

@@ -108,12 +108,13 @@ static int64_t kerb_softmax_step_of(const KerbTensor *t, int64_t axis)
 
 KerbStatus kerb_cpu_compile_softmax(KerbCompiler *c, const KerbNode *n, bool *done)
 {
-    if (n->op != KERB_OP_SOFTMAX || n->attrs.softmax.log || n->attrs.softmax.flatten) return KERB_OK;
+    if (n->op != KERB_OP_SOFTMAX || n->attrs.softmax.log) return KERB_OK;
     const KerbValue *x = kerb_node_input(c->g, n, 0);
     int64_t axis = n->attrs.softmax.axis < 0 ? n->attrs.softmax.axis + x->rank : n->attrs.softmax.axis;
     KerbOperand o[2] = { kerb_cpu_value(c, n->inputs[0]) };
     if (x->dtype != KERB_F32 || x->rank < 1 || kerb_tensor_elements(&o[0].t) < 1) return KERB_OK;
     bool picture = x->rank == 4 && axis == 1;
+    if (n->attrs.softmax.flatten && axis != x->rank - 1) return KERB_OK; /* over several axes together */
     if (!picture && (axis != x->rank - 1 || x->rank == 4)) return KERB_OK;
     *done = true;
     KerbStatus status = KERB_OK;
