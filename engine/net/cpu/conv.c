@@ -185,7 +185,14 @@ static KerbStatus kerb_conv_finish(KerbCompiler *c, const KerbNode *n, KerbConv 
     conv->kind = kerb_conv_choose(c, conv);
     *done = conv->kind != NULL;
     if (!*done) return KERB_OK;
-    if ((status = conv->kind->prepare(conv, c->error))) return status;
+    status = conv->kind->prepare(conv, c->error);
+    for (int i = 0; status == KERB_ERROR_UNSUPPORTED && i < N_KINDS; i++) { /* oneDNN says only now that it cannot */
+        if (kerb_conv_kinds[i] == conv->kind || !kerb_conv_kinds[i]->applies(conv)) continue;
+        conv->kind = kerb_conv_kinds[i];
+        status = conv->kind->prepare(conv, c->error);
+    }
+    *done = status != KERB_ERROR_UNSUPPORTED;
+    if (status) return *done ? status : KERB_OK;
     c->net->weight_bytes += conv->packed_bytes;
     KerbStep *step = kerb_cpu_step(c, &kerb_conv_step, n, operands, count, conv->scratch_bytes);
     if (!step) {

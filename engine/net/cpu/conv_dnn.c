@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Convolution by oneDNN: f32 and bf16, pictures channels-last (with gaps: slices of a concatenation), weights in whatever order the primitive wants.
- * Residuals are added by a sum post-op, activations by an eltwise post-op; what oneDNN has no post-op for (PReLU) follows in a pass of our own. */
+/* Convolution by oneDNN: f32 and bf16, pictures channels-last, weights in whatever order the primitive wants. Residuals are added by a sum post-op,
+ * activations by an eltwise post-op; what oneDNN has no post-op for (PReLU) follows in a pass of our own. Slices of a concatenation go through a dense
+ * copy: oneDNN would take them, but by its reference kernel, a thousand times slower. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,8 @@ typedef struct KerbDnnConv {
     dnnl_exec_arg_t args[6];
     int n_args;
     bool finish; /* the activation is not in the primitive */
+    size_t scratchpad_bytes, source_bytes; /* parts of the scratch: oneDNN's, the dense source's, the dense target's */
+    bool dense_source, dense_target;       /* copies are worked on */
 } KerbDnnConv;
 
 /* Does every window along an axis see a pixel? oneDNN 2.6.3's brgconv kernel crashes where one lies wholly in the padding. */
@@ -86,10 +89,10 @@ static void kerb_dnn_conv_free(KerbConv *c)
     kerb_free(&c->packed);
 }
 
-static dnnl_status_t kerb_dnn_picture(KerbDnnDesc *out, int n, int channels, int h, int w, int64_t step, int bf16)
+static dnnl_status_t kerb_dnn_picture(KerbDnnDesc *out, int n, int channels, int h, int w, int bf16)
 {
-    dnnl_dims_t dims = { n, channels, h, w }, strides = { (int64_t)h * w * step, 1, w * step, step };
-    return kerb_dnn_desc_strides(out, 4, dims, bf16 ? dnnl_bf16 : dnnl_f32, strides);
+    dnnl_dims_t dims = { n, channels, h, w };
+    return kerb_dnn_desc_tag(out, 4, dims, bf16 ? dnnl_bf16 : dnnl_f32, dnnl_nhwc);
 }
 
 static dnnl_status_t kerb_dnn_conv_attr(const KerbConv *c, KerbDnnConv *d, dnnl_primitive_attr_t *attr)
@@ -149,8 +152,8 @@ static dnnl_status_t kerb_dnn_conv_descs(const KerbConv *c, KerbDnnConvDescs *o)
     const KerbConvSpec *s = &c->s;
     dnnl_dims_t dense = { s->oc, s->ic, s->kh, s->kw }, grouped = { s->groups, s->oc / s->groups, s->ic / s->groups, s->kh, s->kw }, bias = { s->oc };
     dnnl_data_type_t type = s->source_bf16 ? dnnl_bf16 : dnnl_f32;
-    dnnl_status_t status = kerb_dnn_picture(&o->source, s->n, s->ic, s->ih, s->iw, s->source_step, s->source_bf16);
-    if (!status) status = kerb_dnn_picture(&o->target, s->n, s->oc, s->oh, s->ow, s->target_step, s->target_bf16);
+    dnnl_status_t status = kerb_dnn_picture(&o->source, s->n, s->ic, s->ih, s->iw, s->source_bf16);
+    if (!status) status = kerb_dnn_picture(&o->target, s->n, s->oc, s->oh, s->ow, s->target_bf16);
     if (!status) status = s->groups > 1 ? kerb_dnn_desc_tag(&o->weights, 5, grouped, type, dnnl_format_tag_any) : kerb_dnn_desc_tag(&o->weights, 4, dense, type, dnnl_format_tag_any);
     if (!status && c->bias) status = kerb_dnn_desc_tag(&o->bias, 1, bias, dnnl_f32, dnnl_x);
     const int64_t stride[2] = { s->sh, s->sw }, dilation[2] = { s->dh, s->dw }, begin[2] = { s->pad_top, s->pad_left }, in[2] = { s->ih, s->iw },
@@ -177,16 +180,25 @@ static KerbStatus kerb_dnn_conv_prepare(KerbConv *c, KerbError *error)
     dnnl_status_t status = kerb_dnn_conv_descs(c, &descs);
     if (!status) status = kerb_dnn_conv_attr(c, d, &attr);
     if (!status) status = kerb_dnn_conv_desc(&pd, c->net->dnn->engine, &descs, attr);
+    const char *implementation = "";
+    if (!status) status = dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &implementation);
+    if (!status && !strncmp(implementation, "ref", 3)) status = dnnl_unimplemented; /* ours is no slower */
     if (!status) status = dnnl_primitive_create(&d->primitive, pd);
     if (!status) status = kerb_dnn_conv_weights(c, d, pd);
     if (!status && c->bias) status = kerb_dnn_desc_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_x);
     if (!status && c->bias) status = dnnl_memory_create(&d->bias, bias, c->net->dnn->engine, (void *)(uintptr_t)c->bias);
     if (!status) {
-        c->scratch_bytes = dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0));
+        const KerbConvSpec *s = &c->s;
+        d->scratchpad_bytes = (dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0)) + 63) / 64 * 64;
+        d->dense_source = s->source_step != s->ic;
+        d->dense_target = s->target_step != s->oc;
+        if (d->dense_source) d->source_bytes = ((size_t)s->n * (size_t)s->ih * (size_t)s->iw * (size_t)s->ic * (s->source_bf16 ? 2 : 4) + 63) / 64 * 64;
+        c->scratch_bytes = d->scratchpad_bytes + d->source_bytes;
+        if (d->dense_target) c->scratch_bytes += (size_t)s->n * (size_t)s->oh * (size_t)s->ow * (size_t)s->oc * (s->target_bf16 ? 2 : 4);
         status = dnnl_memory_create(&d->source, descs.source, c->net->dnn->engine, DNNL_MEMORY_NONE);
     }
     if (!status) status = dnnl_memory_create(&d->target, descs.target, c->net->dnn->engine, DNNL_MEMORY_NONE);
-    if (!status && c->scratch_bytes) {
+    if (!status && d->scratchpad_bytes) {
         status = dnnl_memory_create(&d->scratchpad, dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0), c->net->dnn->engine, DNNL_MEMORY_NONE);
     }
     kerb_dnn_desc_free(&bias);
@@ -202,11 +214,14 @@ static KerbStatus kerb_dnn_conv_prepare(KerbConv *c, KerbError *error)
     return kerb_fail(error, KERB_ERROR_UNSUPPORTED, "oneDNN has no such convolution (status %d)", (int)status);
 }
 
+static void *kerb_dnn_dense_source(const KerbConv *c) { return (char *)c->scratch + ((const KerbDnnConv *)c->own)->scratchpad_bytes; }
+static void *kerb_dnn_dense_target(const KerbConv *c) { return (char *)kerb_dnn_dense_source(c) + ((const KerbDnnConv *)c->own)->source_bytes; }
+
 static KerbStatus kerb_dnn_conv_bind(KerbConv *c, KerbError *error)
 {
     KerbDnnConv *d = c->own;
-    dnnl_status_t status = dnnl_memory_set_data_handle(d->source, (void *)(uintptr_t)c->source);
-    if (!status) status = dnnl_memory_set_data_handle(d->target, c->target);
+    dnnl_status_t status = dnnl_memory_set_data_handle(d->source, d->dense_source ? kerb_dnn_dense_source(c) : (void *)(uintptr_t)c->source);
+    if (!status) status = dnnl_memory_set_data_handle(d->target, d->dense_target ? kerb_dnn_dense_target(c) : c->target);
     if (!status && d->scratchpad) status = dnnl_memory_set_data_handle(d->scratchpad, c->scratch);
     if (status) return kerb_fail(error, KERB_ERROR_INTERNAL, "oneDNN refuses a buffer (status %d): please report this", (int)status);
     d->n_args = 0;
@@ -218,14 +233,25 @@ static KerbStatus kerb_dnn_conv_bind(KerbConv *c, KerbError *error)
     return KERB_OK;
 }
 
-/* Row of the target: the residual comes in before the sum post-op, the rest of the activation after. */
-static void kerb_dnn_conv_residual_row(void *arg, int index, int thread)
+/* Pixels between pictures of different steps. */
+typedef struct KerbDnnRows {
+    char *to;
+    const char *from;
+    size_t to_step, from_step, bytes; /* of a pixel */
+    size_t width;
+} KerbDnnRows;
+static void kerb_dnn_row(void *arg, int index, int thread)
 {
-    const KerbConv *c = arg;
-    const size_t unit = c->s.target_bf16 ? 2 : 4, w = (size_t)c->s.ow, bytes = (size_t)c->s.oc * unit;
-    char *to = (char *)c->target + (size_t)index * w * (size_t)c->s.target_step * unit;
-    const char *from = (const char *)c->residual + (size_t)index * w * (size_t)c->s.residual_step * unit;
-    for (size_t x = 0; x < w; x++) memcpy(to + x * (size_t)c->s.target_step * unit, from + x * (size_t)c->s.residual_step * unit, bytes);
+    const KerbDnnRows *r = arg;
+    char *to = r->to + (size_t)index * r->width * r->to_step;
+    const char *from = r->from + (size_t)index * r->width * r->from_step;
+    for (size_t x = 0; x < r->width; x++) memcpy(to + x * r->to_step, from + x * r->from_step, r->bytes);
+}
+static void kerb_dnn_rows(const KerbConv *c, void *to, int64_t to_step, const void *from, int64_t from_step, int rows, int width, int channels, int bf16)
+{
+    const size_t unit = bf16 ? 2 : 4;
+    KerbDnnRows r = { to, from, (size_t)to_step * unit, (size_t)from_step * unit, (size_t)channels * unit, (size_t)width };
+    kerb_cpu_parallel(c->net->threads, rows, (double)rows * width * channels / 4, kerb_dnn_row, &r);
 }
 static void kerb_dnn_conv_finish_row(void *arg, int index, int thread)
 {
@@ -241,11 +267,17 @@ static void kerb_dnn_conv_finish_row(void *arg, int index, int thread)
 static KerbStatus kerb_dnn_conv_run(KerbConv *c)
 {
     KerbDnnConv *d = c->own;
-    const double copied = (double)c->s.n * c->s.oh * c->s.ow * c->s.oc / 4;
-    if (c->s.residual_step && !c->s.residual_in_place) kerb_cpu_parallel(c->net->threads, c->s.n * c->s.oh, copied, kerb_dnn_conv_residual_row, c);
+    const KerbConvSpec *s = &c->s;
+    void *target = d->dense_target ? kerb_dnn_dense_target(c) : c->target;
+    const int64_t target_step = d->dense_target ? s->oc : s->target_step;
+    if (d->dense_source) kerb_dnn_rows(c, kerb_dnn_dense_source(c), s->ic, c->source, s->source_step, s->n * s->ih, s->iw, s->ic, s->source_bf16);
+    if (s->residual_step && c->residual != target) { /* the sum post-op adds what is there */
+        kerb_dnn_rows(c, target, target_step, c->residual, s->residual_step, s->n * s->oh, s->ow, s->oc, s->target_bf16);
+    }
     if (dnnl_primitive_execute(d->primitive, c->net->dnn->stream, d->n_args, d->args)) return KERB_ERROR_INTERNAL;
     if (dnnl_stream_wait(c->net->dnn->stream)) return KERB_ERROR_INTERNAL;
-    if (d->finish) kerb_cpu_parallel(c->net->threads, c->s.n * c->s.oh, copied, kerb_dnn_conv_finish_row, c);
+    if (d->dense_target) kerb_dnn_rows(c, c->target, s->target_step, target, s->oc, s->n * s->oh, s->ow, s->oc, s->target_bf16);
+    if (d->finish) kerb_cpu_parallel(c->net->threads, s->n * s->oh, (double)s->n * s->oh * s->ow * s->oc / 4, kerb_dnn_conv_finish_row, c);
     return KERB_OK;
 }
 

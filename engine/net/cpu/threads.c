@@ -30,11 +30,11 @@ void kerb_cpu_restore_denormals(unsigned before) {}
 
 void kerb_cpu_parallel(int threads, int count, double cost_ns, void (*fn)(void *arg, int index, int thread), void *arg)
 {
-    if (threads > count) threads = count;
-    if (threads <= 1 || cost_ns < ALONE_NS) {
+    if (threads <= 1 || count <= 1 || cost_ns < ALONE_NS) {
         for (int i = 0; i < count; i++) fn(arg, i, 0);
         return;
     }
+/* Always the whole team, however few the tasks: libgomp ends threads that a smaller team leaves over, and starts them again for the next. */
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (int i = 0; i < count; i++) fn(arg, i, omp_get_thread_num());
 }
