@@ -233,6 +233,7 @@ typedef struct KerbHead {
     float threshold;      /* BINARY: in the unit of the value: 0 for logits, 0.5 for probabilities */
     /* The upsampling that was taken off, in the sense of Resize: the model's own output had out_height x out_width (0: none was taken off).
      * Only modes whose weights are convex (linear, nearest) are ever taken off. */
+    bool stripped_activation; /* a softmax or sigmoid was taken off: the model's own output had probabilities, `value` has logits */
     bool stripped_resize;
     KerbResizeMode resize_mode;
     KerbCoordinates coordinates;

@@ -58,13 +58,14 @@ static bool strip_softmax(KerbStrip *s, const KerbNode *n)
     if (s->channel_axis >= 0 ? s->channel_axis != axis : x->rank != 3 && (x->rank != 4 || (axis != 1 && axis != 3))) return false;
     s->channel_axis = axis;
     s->activation = true;
+    s->head->stripped_activation = !n->attrs.softmax.log;
     return true;
 }
 
 static bool strip_sigmoid(KerbStrip *s)
 {
     if (s->activation || under_linear(s)) return false;
-    s->activation = true;
+    s->activation = s->head->stripped_activation = true;
     if (s->threshold) {
         double t = (double)s->head->threshold;
         s->head->threshold = t <= 0 ? -INFINITY : t >= 1 ? INFINITY : (float)log(t / (1 - t));
