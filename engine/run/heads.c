@@ -80,37 +80,13 @@ static KerbStatus map_cells(const KerbHead *head, int net_width_px, int net_heig
     return KERB_OK;
 }
 
-/* Whether the model's own output is a softmax or sigmoid, seen through what only moves or resizes. */
-static bool ends_in_probabilities(const KerbGraph *g, uint32_t value)
-{
-    for (int steps = 0; steps < 16; steps++) {
-        const KerbValue *v = kerb_graph_value(g, value);
-        if (!v || v->producer == KERB_NO_NODE) return false;
-        const KerbNode *n = &g->nodes[v->producer];
-        switch (n->op) {
-        case KERB_OP_SOFTMAX: return !n->attrs.softmax.log;
-        case KERB_OP_UNARY:
-            return n->attrs.unary.kind == KERB_UNARY_SIGMOID;
-        case KERB_OP_RESIZE:
-        case KERB_OP_TRANSPOSE:
-        case KERB_OP_IDENTITY:
-        case KERB_OP_CAST:
-        case KERB_OP_SQUEEZE:
-        case KERB_OP_UNSQUEEZE: break;
-        default: return false;
-        }
-        value = n->inputs[0];
-    }
-    return false;
-}
-
 static KerbStatus choose_probabilities(const KerbModel *model, const KerbModelOutput *chosen, const KerbHead *head, bool *probabilities,
                                        KerbError *error)
 {
     *probabilities = head->probabilities;
     int said = chosen->card ? chosen->card->probabilities : -1;
     if (said < 0 || head->kind == KERB_HEAD_LABELS) return KERB_OK;
-    bool seen = ends_in_probabilities(model->graph, model->graph->outputs[chosen->graph_output]);
+    bool seen = head->probabilities || head->stripped_activation;
     if (!said && seen)
         return kerb_fail(error, KERB_ERROR_ASSET, "%s: \"probabilities\" of the output \"%s\" is false, but %s ends it in a softmax or sigmoid",
                          model->card->where, head->name, model->path);

@@ -37,6 +37,7 @@ typedef struct TestModel {
     bool nhwc;
     int outputs;      /* 0: 1; more are called scores1, scores2... */
     int classes;      /* of each output; 0: 2 */
+    bool softmax;     /* at the end of each output */
     int opset;
     const char *metadata[8]; /* key, value, ... */
 } TestModel;
@@ -69,17 +70,23 @@ static inline void write_model(const char *path, const TestModel *m)
             for (int j = 0; j < c; j++) weights[k * c + j] = sign * (float)(k + 1) * scale;
             bias[k] = -sign * (float)(k + 1) * (float)c / 2;
         }
-        char names[4][32];
+        char names[6][32];
         snprintf(names[0], 32, i ? "scores%d" : "scores", i);
         snprintf(names[1], 32, "w%d", i);
         snprintf(names[2], 32, "b%d", i);
         snprintf(names[3], 32, "head%d", i);
+        snprintf(names[4], 32, "logits%d", i);
+        snprintf(names[5], 32, "softmax%d", i);
         char inputs[128];
         snprintf(inputs, sizeof inputs, "%s %s %s", x, names[1], names[2]);
         onnx_constant(&o, names[1], ONNX_F32, 4, (int64_t[]){ classes, c, 1, 1 }, weights);
         onnx_constant(&o, names[2], ONNX_F32, 1, (int64_t[]){ classes }, bias);
-        onnx_node(&o, "Conv", names[3], inputs, names[0]);
+        onnx_node(&o, "Conv", names[3], inputs, m->softmax ? names[4] : names[0]);
         onnx_ints(&o, "kernel_shape", 2, (int64_t[]){ 1, 1 });
+        if (m->softmax) {
+            onnx_node(&o, "Softmax", names[5], names[4], names[0]);
+            onnx_int(&o, "axis", 1);
+        }
         onnx_output(&o, names[0], ONNX_F32, 4, (int64_t[]){ 1, classes, h, w });
     }
     for (int i = 0; i + 1 < 8 && m->metadata[i]; i += 2) onnx_metadata(&o, m->metadata[i], m->metadata[i + 1]);

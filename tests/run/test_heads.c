@@ -88,8 +88,33 @@ static void test_threshold(void **state)
     assert_true(mapped.threshold == 0.8f);
 }
 
+/* What a card says of probabilities against what the graph showed. */
+static void test_probabilities(void **state)
+{
+    static const struct { int said; bool kept, stripped; int kind; } cases[] = {
+        { -1, false, false, KERB_SCORES_LOGITS },       { -1, true, false, KERB_SCORES_PROBABILITIES }, { -1, false, true, KERB_SCORES_LOGITS },
+        { 1, false, false, KERB_SCORES_PROBABILITIES }, { 1, true, false, KERB_SCORES_PROBABILITIES },  { 1, false, true, KERB_SCORES_LOGITS },
+        { 0, false, false, KERB_SCORES_LOGITS },        { 0, true, false, -1 },                         { 0, false, true, -1 },
+    };
+    KerbCard whole = { .where = "net.json" };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        KerbCardOutput card = { .probabilities = cases[i].said };
+        KerbModel model = { .path = (char[]){ "net.onnx" }, .card = &whole, .n_outputs = 1, .outputs = { { .card = &card } } };
+        KerbHead head = { .name = "mask", .kind = KERB_HEAD_SCORES, .channel_axis = 1, .probabilities = cases[i].kept, .stripped_activation = cases[i].stripped };
+        KerbValue value = { .name = "mask", .dtype = KERB_F32, .rank = 4, .dims = { 1, 2, 4, 4 } };
+        KerbGraph g = { .values = &value, .n_values = 1, .heads = &head, .n_heads = 1 };
+        KerbOutHead mapped;
+        KerbError error;
+        KerbStatus status = kerb_heads_map(&model, &g, 8, 8, &mapped, &error);
+        assert_int_equal(status, cases[i].kind < 0 ? KERB_ERROR_ASSET : KERB_OK);
+        if (status == KERB_OK) assert_int_equal(mapped.kind, cases[i].kind);
+        else assert_non_null(strstr(error.message, "softmax"));
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_resize), cmocka_unit_test(test_views), cmocka_unit_test(test_threshold) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_resize), cmocka_unit_test(test_views), cmocka_unit_test(test_threshold),
+                                        cmocka_unit_test(test_probabilities) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,6 +97,7 @@ static void test_labels(void **state)
     check_model(&(TestModel){ .type = ONNX_F16 }, 0, 1);
     check_model(&(TestModel){ .channels = 1 }, 0, 1);
     check_model(&(TestModel){ .classes = 5 }, 4, 3);
+    check_model(&(TestModel){ .classes = 5, .softmax = true }, 4, 3);
     /* two layers of "this or background": bright is the first's class 1, dark the second's class, label 2 */
     check_model(&(TestModel){ .outputs = 2 }, 2, 1);
     /* further outputs of more classes are auxiliary */
