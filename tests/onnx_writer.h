@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Writes small ONNX models for tests: enough of the protobuf wire format (onnx.proto's field numbers stand beside each use), nothing more. Ends the
- * test program where memory runs out.
+/* Writes small ONNX models for tests: enough of the protobuf wire format (onnx.proto's field numbers stand beside each use), nothing
+ * more. Ends the test program where memory runs out.
  *
  *     OnnxWriter w = { 0 };
  *     onnx_input(&w, "x", ONNX_F32, 4, (int64_t[]){ 1, 3, -1, -1 });   // -1: a dim without size, called "d2", "d3"

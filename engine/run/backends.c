@@ -191,8 +191,8 @@ KerbStatus kerb_backend_precision(const KerbBackendChoice *choice, KerbPrecision
     *out = wanted;
     if (wanted == KERB_PRECISION_AUTO) *out = strncmp(can, "bf16", 4) == 0 ? KERB_PRECISION_BF16 : KERB_PRECISION_F32;
     else if (!lists(can, precision_name(wanted)))
-        return kerb_fail(error, KERB_ERROR_ARGUMENT, "the backend %s cannot run in %s here; it can: %s", choice->backend->name, precision_name(wanted),
-                         can);
+        return kerb_fail(error, KERB_ERROR_ARGUMENT, "the backend %s cannot run in %s here; it can: %s", choice->backend->name,
+                         precision_name(wanted), can);
     return KERB_OK;
 }
 

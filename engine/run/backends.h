@@ -14,8 +14,8 @@ typedef struct KerbBackendChoice {
     KerbDevice device;
 } KerbBackendChoice;
 
-/* What to try for a name ("auto", NULL: auto, "cpu", "ref"), best first; *n of them. Errors: ARGUMENT (no such name; lists the names), BACKEND (a
- * named one cannot be used; says why). Auto without a usable module: ref, with a warning that it is slow and what to do. */
+/* What to try for a name ("auto", NULL: auto, "cpu", "ref"), best first; *n of them. Errors: ARGUMENT (no such name; lists the names),
+ * BACKEND (a named one cannot be used; says why). Auto without a usable module: ref, with a warning that it is slow and what to do. */
 KerbStatus kerb_backends_choose(const char *name, KerbBackendChoice choices[KERB_MAX_BACKENDS], int *n, KerbError *error);
 void kerb_backends_release(KerbBackendChoice choices[], int n);
 

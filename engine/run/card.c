@@ -181,9 +181,11 @@ static void parse_norm(CardReader *r, KerbCard *card, const json_t *input)
             r->status = kerb_fail(r->error, KERB_ERROR_ASSET, "%s: mean %g, std %g of channel %d: std must be greater than 0, both finite",
                                   r->where, mean[i], std[i], i);
         else if (!scale_said && (fabs(mean[i]) > 2 || std[i] > 2))
-            r->status = kerb_fail(r->error, KERB_ERROR_ASSET,
-                                  "%s: mean %g, std %g of channel %d look like units of 0..255, but without \"scale\" they are for values of "
-                                  "0..1; add \"scale\": 1 (or whatever pixel values are multiplied by)", r->where, mean[i], std[i], i);
+            r->status =
+                kerb_fail(r->error, KERB_ERROR_ASSET,
+                          "%s: mean %g, std %g of channel %d look like units of 0..255, but without \"scale\" they are for values of "
+                          "0..1; add \"scale\": 1 (or whatever pixel values are multiplied by)",
+                          r->where, mean[i], std[i], i);
         card->mean[i] = (float)(mean[i] / scale);
         card->std[i] = (float)(std[i] / scale);
     }
@@ -285,8 +287,8 @@ static KerbStatus parse_card(KerbCard *card, KerbError *error)
     int version = 1;
     read_integer(&r, card->root, "card", 1, 1000000, &version);
     if (r.status == KERB_OK && version != 1)
-        return kerb_fail(error, KERB_ERROR_ASSET, "%s: this is a card of version %d, but this Kerb (%s) reads version 1", card->where, version,
-                         kerb_version());
+        return kerb_fail(error, KERB_ERROR_ASSET, "%s: this is a card of version %d, but this Kerb (%s) reads version 1", card->where,
+                         version, kerb_version());
     read_text(&r, card->root, "name", &card->name);
     read_text(&r, card->root, "description", &card->description);
     read_text(&r, card->root, "data", &card->data);
@@ -359,7 +361,8 @@ static KerbStatus read_file(json_t **out, const char *path, KerbError *error)
     *out = json_loadb((const char *)file.data, file.bytes, JSON_REJECT_DUPLICATES, &where);
     kerb_unmap(&file);
     if (!*out)
-        return kerb_fail(error, KERB_ERROR_ASSET, "%s:%d:%d: this model card is not sound JSON: %s", path, where.line, where.column, where.text);
+        return kerb_fail(error, KERB_ERROR_ASSET, "%s:%d:%d: this model card is not sound JSON: %s", path, where.line, where.column,
+                         where.text);
     if (json_is_object(*out)) return KERB_OK;
     json_decref(*out);
     *out = NULL;

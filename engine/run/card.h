@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Model cards: what a model file cannot say of itself. Enters: `net.json` beside `net.onnx`, and the model's own metadata (`kerb.*`, the same
- * keys). Leaves: plain values. Whether they fit the model is model.c's question. The format: docs/models.md. */
+/* Model cards: what a model file cannot say of itself. Enters: `net.json` beside `net.onnx`, and the model's own metadata (`kerb.*`, the
+ * same keys). Leaves: plain values. Whether they fit the model is model.c's question. The format: docs/models.md. */
 #ifndef KERB_RUN_CARD_H
 #define KERB_RUN_CARD_H
 
@@ -43,8 +43,8 @@ typedef struct KerbCard {
     const char *palette;
 } KerbCard;
 
-/* Reads the card (`card_file`, or the .json beside the model where it is there) and the graph's metadata. A model without either gives a card
- * with root NULL. Unknown keys are warned about; what has the wrong type or an impossible value is ASSET with key and value. */
+/* Reads the card (`card_file`, or the .json beside the model where it is there) and the graph's metadata. A model without either gives a
+ * card with root NULL. Unknown keys are warned about; what has the wrong type or an impossible value is ASSET with key and value. */
 KerbStatus kerb_card_open(KerbCard **out, const char *model_file, const char *card_file, const KerbGraph *graph, KerbError *error);
 void kerb_card_free(KerbCard **card);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A model at one size -> a network that a backend runs. Tries the backends that open chose, best first: one that lacks an operator, or the wanted
- * precision, gives way to the next with a warning. */
+/* A model at one size -> a network that a backend runs. Tries the backends that open chose, best first: one that lacks an operator, or the
+ * wanted precision, gives way to the next with a warning. */
 #include "run/pipeline.h"
 
 #include "base/trace.h"
@@ -37,7 +37,8 @@ static KerbStatus compile_on(KerbPipeline *p, const KerbBackendChoice *choice, K
                            why.text ? why.text : "?");
     kerb_text_free(&why);
     if (status != KERB_OK) return status;
-    KerbCompileOptions options = { .threads = p->threads, .precision = *precision, .progress = p->progress, .progress_user = p->progress_user };
+    KerbCompileOptions options = {
+        .threads = p->threads, .precision = *precision, .progress = p->progress, .progress_user = p->progress_user};
     p->backend = choice->backend;
     status = choice->backend->compile(&p->net, p->graph, &options, error);
     if (status != KERB_OK) kerb_model_blame(p->model->path, error);

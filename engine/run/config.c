@@ -27,8 +27,9 @@ static KerbStatus check_norm(const KerbConfig *c, KerbError *error)
             return kerb_fail(error, KERB_ERROR_ARGUMENT, "mean %g and std %g of channel %d must be finite numbers", (double)c->mean[i],
                              (double)c->std[i], i);
         if (c->std[i] <= 0)
-            return kerb_fail(error, KERB_ERROR_ARGUMENT, "std of channel %d is %g, but must be greater than 0: the input is (value - mean) / std",
-                             i, (double)c->std[i]);
+            return kerb_fail(error, KERB_ERROR_ARGUMENT,
+                             "std of channel %d is %g, but must be greater than 0: the input is (value - mean) / std", i,
+                             (double)c->std[i]);
     }
     return KERB_OK;
 }
@@ -53,7 +54,8 @@ KerbStatus kerb_config_check(const KerbConfig *c, KerbError *error)
     }
     KerbClassTable table;
     if (c->palette && !kerb_classes_builtin(&table, c->palette))
-        return kerb_fail(error, KERB_ERROR_ARGUMENT, "there is no palette \"%s\"; there are: %s; for a file of your own use the labels file",
-                         c->palette, kerb_classes_builtin_names());
+        return kerb_fail(error, KERB_ERROR_ARGUMENT,
+                         "there is no palette \"%s\"; there are: %s; for a file of your own use the labels file", c->palette,
+                         kerb_classes_builtin_names());
     return check_norm(c, error);
 }

@@ -71,8 +71,9 @@ static KerbStatus map_cells(const KerbHead *head, int net_width_px, int net_heig
     CellAxis x = { (double)net_width_px / out->width, 0 }, y = { (double)net_height_px / out->height, 0 };
     if (head->stripped_resize && (!resize_axis(head, out->width, head->out_width, head->scale_x, net_width_px, &x) ||
                                   !resize_axis(head, out->height, head->out_height, head->scale_y, net_height_px, &y)))
-        return kerb_fail(error, KERB_ERROR_UNSUPPORTED, "the upsampling at the output \"%s\" (%d x %d -> %lld x %lld) cannot be done by the tail",
-                         head->name, out->width, out->height, (long long)head->out_width, (long long)head->out_height);
+        return kerb_fail(error, KERB_ERROR_UNSUPPORTED,
+                         "the upsampling at the output \"%s\" (%d x %d -> %lld x %lld) cannot be done by the tail", head->name, out->width,
+                         out->height, (long long)head->out_width, (long long)head->out_height);
     out->cell_w_px = x.cell;
     out->origin_x_px = x.origin;
     out->cell_h_px = y.cell;
@@ -88,14 +89,15 @@ static KerbStatus choose_probabilities(const KerbModel *model, const KerbModelOu
     if (said < 0 || head->kind == KERB_HEAD_LABELS) return KERB_OK;
     bool seen = head->probabilities || head->stripped_activation;
     if (!said && seen)
-        return kerb_fail(error, KERB_ERROR_ASSET, "%s: \"probabilities\" of the output \"%s\" is false, but %s ends it in a softmax or sigmoid",
-                         model->card->where, head->name, model->path);
+        return kerb_fail(error, KERB_ERROR_ASSET,
+                         "%s: \"probabilities\" of the output \"%s\" is false, but %s ends it in a softmax or sigmoid", model->card->where,
+                         head->name, model->path);
     if (said && !seen) *probabilities = true; /* otherwise the graph's own view holds: a softmax that was stripped leaves logits */
     return KERB_OK;
 }
 
-static KerbStatus map_head(const KerbModel *model, const KerbModelOutput *chosen, const KerbHead *head, const KerbValue *v, KerbOutHead *out,
-                           KerbError *error)
+static KerbStatus map_head(const KerbModel *model, const KerbModelOutput *chosen, const KerbHead *head, const KerbValue *v,
+                           KerbOutHead *out, KerbError *error)
 {
     KerbTensor shape = kerb_tensor(NULL, v->dtype, v->rank, v->dims);
     shape = kerb_head_scores(head, &shape);

@@ -21,7 +21,8 @@ static KerbStatus check_count(const KerbModel *model, KerbError *error)
         snprintf(list + used, sizeof list - used, "%s%s (%s)", i ? ", " : "", v->name,
                  v->rank < 0 ? "?" : kerb_dims_text(v->rank, v->dims, dims, sizeof dims));
     }
-    return kerb_fail(error, KERB_ERROR_ASSET, "%s: the model has %d inputs%s%s; " NEEDS, model->path, g->n_inputs, g->n_inputs ? ": " : "", list);
+    return kerb_fail(error, KERB_ERROR_ASSET, "%s: the model has %d inputs%s%s; " NEEDS, model->path, g->n_inputs, g->n_inputs ? ": " : "",
+                     list);
 }
 
 static bool is_channels(int64_t n) { return n == 1 || n == 3; }
@@ -43,8 +44,10 @@ static KerbStatus find_layout(KerbModel *model, const KerbValue *v, KerbError *e
     if (v->rank != 4)
         return kerb_fail(error, KERB_ERROR_ASSET, "%s: the input \"%s\" is %s, not a picture; " NEEDS, model->path, v->name, dims);
     if (v->dims[0] != 1 && v->dims[0] != KERB_DIM_UNKNOWN)
-        return kerb_fail(error, KERB_ERROR_ASSET, "%s: the input \"%s\" is %s: a batch of %lld pictures; export the model with batch size 1 (or "
-                         "a dynamic one)", model->path, v->name, dims, (long long)v->dims[0]);
+        return kerb_fail(error, KERB_ERROR_ASSET,
+                         "%s: the input \"%s\" is %s: a batch of %lld pictures; export the model with batch size 1 (or "
+                         "a dynamic one)",
+                         model->path, v->name, dims, (long long)v->dims[0]);
     KerbLayout layout = model->card->layout ? model->card->layout : guess_layout(v);
     if (layout == KERB_LAYOUT_AUTO && v->dims[1] == KERB_DIM_UNKNOWN) {
         layout = KERB_LAYOUT_NCHW;
@@ -76,8 +79,10 @@ static KerbStatus make_float(KerbModel *model, KerbError *error)
     model->input.dtype = before.dtype;
     if (before.dtype == KERB_F32) return KERB_OK;
     if (before.dtype != KERB_U8 && before.dtype != KERB_F16 && before.dtype != KERB_BF16 && before.dtype != KERB_F64)
-        return kerb_fail(error, KERB_ERROR_ASSET, "%s: the input \"%s\" has the type %s; pictures are read as f32, f16, bf16, f64 or u8: export "
-                         "the model with one of these", model->path, before.name, kerb_dtype_name(before.dtype));
+        return kerb_fail(error, KERB_ERROR_ASSET,
+                         "%s: the input \"%s\" has the type %s; pictures are read as f32, f16, bf16, f64 or u8: export "
+                         "the model with one of these",
+                         model->path, before.name, kerb_dtype_name(before.dtype));
     uint32_t from = kerb_graph_add_value(g, kerb_graph_name(g, before.name, "picture"), KERB_F32, before.rank, before.dims);
     uint32_t picture = from;
     if (from == KERB_NO_VALUE) goto fail;
@@ -102,11 +107,13 @@ fail:
 static KerbStatus choose_side(KerbModel *model, const char *side, int fixed, int configured, int card, int *wanted, KerbError *error)
 {
     if (fixed && configured && configured != fixed)
-        return kerb_fail(error, KERB_ERROR_ARGUMENT, "%s: the model's input has a fixed %s of %d, so %d is not possible; leave it away, or export "
-                         "the model with a dynamic %s", model->path, side, fixed, configured, side);
+        return kerb_fail(error, KERB_ERROR_ARGUMENT,
+                         "%s: the model's input has a fixed %s of %d, so %d is not possible; leave it away, or export "
+                         "the model with a dynamic %s",
+                         model->path, side, fixed, configured, side);
     if (fixed && card && card != fixed)
-        return kerb_fail(error, KERB_ERROR_ASSET, "%s: \"%s\" is %d, but the input of %s is fixed at %d; correct the card", model->card->where,
-                         side, card, model->path, fixed);
+        return kerb_fail(error, KERB_ERROR_ASSET, "%s: \"%s\" is %d, but the input of %s is fixed at %d; correct the card",
+                         model->card->where, side, card, model->path, fixed);
     *wanted = configured ? configured : card;
     return KERB_OK;
     return KERB_OK;
@@ -118,9 +125,9 @@ static KerbStatus choose_color(KerbModel *model, const KerbConfig *config, KerbE
     bool by_config = config->color != KERB_COLOR_AUTO;
     KerbColor color = by_config ? config->color : model->card->color;
     if (color != KERB_COLOR_AUTO && (color == KERB_COLOR_GRAY) != (in->channels == 1))
-        return kerb_fail(error, by_config ? KERB_ERROR_ARGUMENT : KERB_ERROR_ASSET, "%s: the color is %s, but the input of %s has %d channel%s",
-                         by_config ? "configuration" : model->card->where, color == KERB_COLOR_GRAY ? "GRAY" : "RGB or BGR", model->path,
-                         in->channels, in->channels == 1 ? "" : "s");
+        return kerb_fail(error, by_config ? KERB_ERROR_ARGUMENT : KERB_ERROR_ASSET,
+                         "%s: the color is %s, but the input of %s has %d channel%s", by_config ? "configuration" : model->card->where,
+                         color == KERB_COLOR_GRAY ? "GRAY" : "RGB or BGR", model->path, in->channels, in->channels == 1 ? "" : "s");
     if (color == KERB_COLOR_AUTO && in->channels == 3) kerb_model_assume(model, "channels in the order RGB");
     in->color = color != KERB_COLOR_AUTO ? color : in->channels == 1 ? KERB_COLOR_GRAY : KERB_COLOR_RGB;
     in->fit = config->fit != KERB_FIT_AUTO ? config->fit : model->card->fit;
@@ -158,7 +165,8 @@ KerbStatus kerb_model_find_input(KerbModel *model, const KerbConfig *config, Ker
     if (status == KERB_OK)
         status = choose_side(model, "width", in->width_px, config->network_width_px, model->card->width_px, &in->wanted_width_px, error);
     if (status == KERB_OK)
-        status = choose_side(model, "height", in->height_px, config->network_height_px, model->card->height_px, &in->wanted_height_px, error);
+        status =
+            choose_side(model, "height", in->height_px, config->network_height_px, model->card->height_px, &in->wanted_height_px, error);
     if (status == KERB_OK) status = choose_color(model, config, error);
     if (status == KERB_OK) status = choose_norm(model, config, error);
     in->multiple = model->card->multiple ? model->card->multiple : KERB_FREE_MULTIPLE;

@@ -63,8 +63,8 @@ static void keep_pass(void *user, const KerbPass *pass, int changes, const char 
 {
     KerbInspection *x = user;
     if (x->flags & KERB_INSPECT_JSON) {
-        json_t *v = json_pack("{s:s, s:s, s:i, s:s, s:s}", "name", pass->name, "idea", pass->idea, "changes", changes, "before", before, "after",
-                              after);
+        json_t *v = json_pack("{s:s, s:s, s:i, s:s, s:s}", "name", pass->name, "idea", pass->idea, "changes", changes, "before", before,
+                              "after", after);
         if (v) json_array_append_new(x->pass_list, v);
         return;
     }

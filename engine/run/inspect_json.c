@@ -25,8 +25,8 @@ static json_t *input_json(const KerbInspection *x)
     const KerbValue *v = kerb_graph_value(x->model->graph, x->model->graph->inputs[0]);
     return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:o, s:o, s:i, s:i, s:b}", "name", in->name, "shape", dims_json(v), "layout",
                      in->nhwc ? "NHWC" : "NCHW", "type", kerb_dtype_name(in->dtype), "color", kerb_color_name(in->color), "fit",
-                     kerb_fit_name(in->fit), "mean", floats_json(in->mean, in->channels), "std", floats_json(in->std, in->channels), "width",
-                     x->width_px, "height", x->height_px, "free_size", x->size_is_free);
+                     kerb_fit_name(in->fit), "mean", floats_json(in->mean, in->channels), "std", floats_json(in->std, in->channels),
+                     "width", x->width_px, "height", x->height_px, "free_size", x->size_is_free);
 }
 
 static json_t *outputs_json(const KerbInspection *x)
@@ -38,9 +38,9 @@ static json_t *outputs_json(const KerbInspection *x)
         const KerbHead *head = &x->graph->heads[i];
         json_t *labels = json_array();
         for (int c = 0; c < x->model->outputs[i].n_labels; c++) json_array_append_new(labels, json_integer(h->index[c]));
-        json_t *v = json_pack("{s:s, s:s, s:i, s:i, s:i, s:f, s:b, s:o}", "name", head->name, "kind", kinds[h->kind], "channels", h->channels, "width",
-                              h->width, "height", h->height, "threshold", (double)h->threshold, "upsampled_by_tail", head->stripped_resize, "labels",
-                              labels);
+        json_t *v = json_pack("{s:s, s:s, s:i, s:i, s:i, s:f, s:b, s:o}", "name", head->name, "kind", kinds[h->kind], "channels",
+                              h->channels, "width", h->width, "height", h->height, "threshold", (double)h->threshold, "upsampled_by_tail",
+                              head->stripped_resize, "labels", labels);
         json_array_append_new(list, v);
     }
     return list;
@@ -51,8 +51,8 @@ static json_t *classes_json(const KerbInspection *x)
     json_t *list = json_array();
     for (int i = 0; i < x->model->classes.n; i++) {
         const KerbClass *c = &x->model->classes.classes[i];
-        json_array_append_new(list, json_pack("{s:i, s:s, s:[iii], s:i, s:b}", "index", i, "name", c->name, "color", c->rgb[0], c->rgb[1], c->rgb[2],
-                                              "id", c->dataset_id, "background", c->is_background));
+        json_array_append_new(list, json_pack("{s:i, s:s, s:[iii], s:i, s:b}", "index", i, "name", c->name, "color", c->rgb[0], c->rgb[1],
+                                              c->rgb[2], "id", c->dataset_id, "background", c->is_background));
     }
     return list;
 }
@@ -69,8 +69,8 @@ static json_t *backends_json(const KerbInspection *x)
     json_t *list = json_array();
     for (int i = 0; i < x->n_backends; i++) {
         const KerbInspectBackend *b = &x->backends[i];
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s?}", "name", b->choice->backend->name, "description", b->choice->device.description, "lacks",
-                                              b->lacks.text));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s?}", "name", b->choice->backend->name, "description",
+                                              b->choice->device.description, "lacks", b->lacks.text));
     }
     return list;
 }
@@ -86,8 +86,9 @@ static json_t *layers_json(const KerbInspection *x)
             const KerbValue *v = kerb_graph_value(x->graph, n->outputs[o]);
             json_array_append_new(outputs, v ? dims_json(v) : json_null());
         }
-        json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:f, s:I}", "name", n->name, "operator", kerb_node_kind(n), "outputs", outputs, "gflop",
-                                              kerb_node_flops(x->graph, n) / 1e9, "weight_bytes", (json_int_t)kerb_node_weight_bytes(x->graph, n)));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:f, s:I}", "name", n->name, "operator", kerb_node_kind(n), "outputs",
+                                              outputs, "gflop", kerb_node_flops(x->graph, n) / 1e9, "weight_bytes",
+                                              (json_int_t)kerb_node_weight_bytes(x->graph, n)));
     }
     return list;
 }
@@ -96,13 +97,14 @@ json_t *kerb_inspect_json(const KerbInspection *x)
 {
     const KerbModel *m = x->model;
     const KerbCard *card = m->card;
-    json_t *root = json_pack(
-        "{s:s, s:I, s:b, s:I, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:o, s:o, s:i, s:f, s:I, s:I, s:I, s:o}", "file", m->path, "bytes",
-        (json_int_t)kerb_onnx_bytes(m->onnx), "supported", 1, "opset", (json_int_t)m->graph->opset, "producer", m->graph->producer, "card",
-        card->root ? card->where : NULL, "name", card->name, "description", card->description, "data", card->data, "source", card->source, "licence",
-        card->licence, "assumed", m->assumed.text, "input", input_json(x), "outputs", outputs_json(x), "classes", classes_json(x), "operators",
-        operators_json(x), "layer_count", x->n_layers, "gflop", x->flops / 1e9, "weight_bytes", (json_int_t)x->weight_bytes, "arena_bytes",
-        (json_int_t)x->plan->arena_bytes, "sum_bytes", (json_int_t)x->plan->sum_bytes, "backends", backends_json(x));
+    json_t *root =
+        json_pack("{s:s, s:I, s:b, s:I, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:o, s:o, s:i, s:f, s:I, s:I, s:I, s:o}",
+                  "file", m->path, "bytes", (json_int_t)kerb_onnx_bytes(m->onnx), "supported", 1, "opset", (json_int_t)m->graph->opset,
+                  "producer", m->graph->producer, "card", card->root ? card->where : NULL, "name", card->name, "description",
+                  card->description, "data", card->data, "source", card->source, "licence", card->licence, "assumed", m->assumed.text,
+                  "input", input_json(x), "outputs", outputs_json(x), "classes", classes_json(x), "operators", operators_json(x),
+                  "layer_count", x->n_layers, "gflop", x->flops / 1e9, "weight_bytes", (json_int_t)x->weight_bytes, "arena_bytes",
+                  (json_int_t)x->plan->arena_bytes, "sum_bytes", (json_int_t)x->plan->sum_bytes, "backends", backends_json(x));
     if (!root) return NULL;
     if (card->accuracy) json_object_set(root, "accuracy", (json_t *)(uintptr_t)card->accuracy);
     if (x->flags & KERB_INSPECT_LAYERS) json_object_set_new(root, "layers", layers_json(x));

@@ -24,8 +24,8 @@ static void say_file(const KerbInspection *x, KerbText *out)
     const KerbCard *card = m->card;
     if (card->name) kerb_text_append(out, "name         %s\n", card->name);
     if (card->description) kerb_text_append(out, "             %s\n", card->description);
-    kerb_text_append(out, "file         %s, %.1f MB, opset %lld%s%s\n", m->path, (double)kerb_onnx_bytes(m->onnx) / 1e6, (long long)m->graph->opset,
-                     m->graph->producer ? ", by " : "", m->graph->producer ? m->graph->producer : "");
+    kerb_text_append(out, "file         %s, %.1f MB, opset %lld%s%s\n", m->path, (double)kerb_onnx_bytes(m->onnx) / 1e6,
+                     (long long)m->graph->opset, m->graph->producer ? ", by " : "", m->graph->producer ? m->graph->producer : "");
     kerb_text_append(out, "card         %s\n", card->root ? card->where : "none");
     if (card->data) kerb_text_append(out, "data         %s\n", card->data);
     if (card->source) kerb_text_append(out, "source       %s\n", card->source);
@@ -44,8 +44,9 @@ static void say_input(const KerbInspection *x, KerbText *out)
     const KerbGraph *g = x->model->graph;
     const KerbValue *v = kerb_graph_value(g, g->inputs[0]);
     char dims[96];
-    kerb_text_append(out, "input        \"%s\" %s %s, %s, %s, %s, (value - mean) / std:", in->name, kerb_dims_text(v->rank, v->dims, dims, sizeof dims),
-                     in->nhwc ? "NHWC" : "NCHW", kerb_dtype_name(in->dtype), kerb_color_name(in->color), kerb_fit_name(in->fit));
+    kerb_text_append(out, "input        \"%s\" %s %s, %s, %s, %s, (value - mean) / std:", in->name,
+                     kerb_dims_text(v->rank, v->dims, dims, sizeof dims), in->nhwc ? "NHWC" : "NCHW", kerb_dtype_name(in->dtype),
+                     kerb_color_name(in->color), kerb_fit_name(in->fit));
     for (int c = 0; c < in->channels; c++) kerb_text_append(out, " (%g, %g)", (double)in->mean[c], (double)in->std[c]);
     kerb_text_append(out, "\n");
 }
@@ -56,11 +57,11 @@ static void say_outputs(const KerbInspection *x, KerbText *out)
         const KerbHead *head = &x->graph->heads[i];
         const KerbOutHead *h = &x->heads[i];
         const KerbModelOutput *o = &x->model->outputs[i];
-        kerb_text_append(out, "output       \"%s\": %s, %d channel%s at %d x %d", head->name, head_text(h), h->channels, h->channels == 1 ? "" : "s",
-                         h->width, h->height);
+        kerb_text_append(out, "output       \"%s\": %s, %d channel%s at %d x %d", head->name, head_text(h), h->channels,
+                         h->channels == 1 ? "" : "s", h->width, h->height);
         if (head->stripped_resize)
-            kerb_text_append(out, ", %s upsampling to %lld x %lld left to the tail", h->nearest ? "nearest" : "linear", (long long)head->out_width,
-                             (long long)head->out_height);
+            kerb_text_append(out, ", %s upsampling to %lld x %lld left to the tail", h->nearest ? "nearest" : "linear",
+                             (long long)head->out_width, (long long)head->out_height);
         if (h->kind == KERB_SCORES_BINARY_LOGIT || h->kind == KERB_SCORES_BINARY_PROBABILITY)
             kerb_text_append(out, ", threshold %g", (double)h->threshold);
         kerb_text_append(out, "; labels");
@@ -83,11 +84,13 @@ static void say_classes(const KerbInspection *x, KerbText *out)
 static void say_network(const KerbInspection *x, KerbText *out)
 {
     kerb_text_append(out, "operators   ");
-    for (int i = 0; i < x->n_operators; i++) kerb_text_append(out, " %s %d%s", x->operators[i].kind, x->operators[i].n, i + 1 < x->n_operators ? "," : "");
-    kerb_text_append(out, "\nnetwork      %d x %d pixels%s: %d layers after optimising, %.3f GFLOP, weights %.3f MB\n", x->width_px, x->height_px,
-                     x->size_is_free ? " (free: as for frames of 1280 x 720)" : "", x->n_layers, x->flops / 1e9, (double)x->weight_bytes / 1e6);
-    kerb_text_append(out, "memory       arena %.3f MB, against %.3f MB as the sum of all tensors (f32)\n", (double)x->plan->arena_bytes / 1e6,
-                     (double)x->plan->sum_bytes / 1e6);
+    for (int i = 0; i < x->n_operators; i++)
+        kerb_text_append(out, " %s %d%s", x->operators[i].kind, x->operators[i].n, i + 1 < x->n_operators ? "," : "");
+    kerb_text_append(out, "\nnetwork      %d x %d pixels%s: %d layers after optimising, %.3f GFLOP, weights %.3f MB\n", x->width_px,
+                     x->height_px, x->size_is_free ? " (free: as for frames of 1280 x 720)" : "", x->n_layers, x->flops / 1e9,
+                     (double)x->weight_bytes / 1e6);
+    kerb_text_append(out, "memory       arena %.3f MB, against %.3f MB as the sum of all tensors (f32)\n",
+                     (double)x->plan->arena_bytes / 1e6, (double)x->plan->sum_bytes / 1e6);
     for (int i = 0; i < x->n_backends; i++) {
         const KerbInspectBackend *b = &x->backends[i];
         kerb_text_append(out, "backend      %s (%s): %s%s\n", b->choice->backend->name, b->choice->device.description,
@@ -103,8 +106,9 @@ static void say_layers(const KerbInspection *x, KerbText *out)
         if (n->dead) continue;
         const KerbValue *v = n->n_outputs ? kerb_graph_value(x->graph, n->outputs[0]) : NULL;
         char dims[96];
-        kerb_text_append(out, "%5d  %-22s %-20s %10.4f %12.1f  %s\n", layer++, kerb_node_kind(n), v ? kerb_dims_text(v->rank, v->dims, dims, sizeof dims) : "",
-                         kerb_node_flops(x->graph, n) / 1e9, (double)kerb_node_weight_bytes(x->graph, n) / 1e3, n->name);
+        kerb_text_append(out, "%5d  %-22s %-20s %10.4f %12.1f  %s\n", layer++, kerb_node_kind(n),
+                         v ? kerb_dims_text(v->rank, v->dims, dims, sizeof dims) : "", kerb_node_flops(x->graph, n) / 1e9,
+                         (double)kerb_node_weight_bytes(x->graph, n) / 1e3, n->name);
     }
 }
 

@@ -27,8 +27,8 @@ static KerbStatus measure_heads(KerbModel *model, const KerbGraph *built, KerbEr
     return KERB_OK;
 }
 
-/* Several outputs that each say "this or background" (road, lanes) are layers of one picture; otherwise the further ones are auxiliary (deep
- * supervision, boundaries), and the first is what the model is for. */
+/* Several outputs that each say "this or background" (road, lanes) are layers of one picture; otherwise the further ones are auxiliary
+ * (deep supervision, boundaries), and the first is what the model is for. */
 static void choose_outputs(KerbModel *model)
 {
     if (model->card->n_outputs || model->n_outputs == 1) return;
@@ -49,13 +49,15 @@ static KerbStatus count_labels(const KerbModel *model, bool mapped, int *n, Kerb
     for (int i = 0; i < model->n_outputs && model->n_outputs > 1; i++) {
         const KerbModelOutput *out = &model->outputs[i];
         if (out->n_labels == 0 && !mapped)
-            return kerb_fail(error, KERB_ERROR_ASSET, "%s: the output \"%s\" gives labels of unknown number beside other outputs; say its \"classes\" "
-                             "in the model card", model->path, output_name(model, i));
+            return kerb_fail(error, KERB_ERROR_ASSET,
+                             "%s: the output \"%s\" gives labels of unknown number beside other outputs; say its \"classes\" "
+                             "in the model card",
+                             model->path, output_name(model, i));
         *n += out->n_labels - 1;
     }
     if (*n >= KERB_MAX_CLASSES)
-        return kerb_fail(error, KERB_ERROR_ASSET, "%s: the outputs have %d classes together, but at most %d can be told apart", model->path, *n,
-                         KERB_MAX_CLASSES - 1);
+        return kerb_fail(error, KERB_ERROR_ASSET, "%s: the outputs have %d classes together, but at most %d can be told apart", model->path,
+                         *n, KERB_MAX_CLASSES - 1);
     return KERB_OK;
 }
 
@@ -81,10 +83,13 @@ static KerbStatus read_labels_file(KerbModel *model, const char *path, int n, Ke
     KerbStatus status = kerb_classes_read(t, path, error);
     if (status != KERB_OK || !n) return status;
     if (t->n < n)
-        return kerb_fail(error, KERB_ERROR_ASSET, "%s: the file names %d classes, but %s needs %d: add %d more, in the order of the network's "
-                         "channels", path, t->n, model->path, n, n - t->n);
+        return kerb_fail(error, KERB_ERROR_ASSET,
+                         "%s: the file names %d classes, but %s needs %d: add %d more, in the order of the network's "
+                         "channels",
+                         path, t->n, model->path, n, n - t->n);
     if (t->n > n) {
-        kerb_log(KERB_LOG_WARNING, "%s: the file names %d classes, %s has %d: the last %d are not used", path, t->n, model->path, n, t->n - n);
+        kerb_log(KERB_LOG_WARNING, "%s: the file names %d classes, %s has %d: the last %d are not used", path, t->n, model->path, n,
+                 t->n - n);
         t->n = n;
     }
     return KERB_OK;
@@ -95,11 +100,14 @@ static KerbStatus check_card_classes(const KerbModel *model, int n, KerbError *e
     int have = model->card->classes.n;
     if (!n || have == n) return KERB_OK;
     if (model->n_outputs == 1)
-        return kerb_fail(error, KERB_ERROR_ASSET, "%s: %d classes are listed, but the output \"%s\" of %s tells %d apart; list %d, or map its channels "
-                         "with \"classes\" in \"outputs\"", model->card->where, have, output_name(model, 0), model->path, n, n);
-    return kerb_fail(error, KERB_ERROR_ASSET, "%s: %d classes are listed, but the %d outputs of %s need %d (background, then what each output "
-                     "tells from it); list %d, or map channels with \"classes\" in \"outputs\"", model->card->where, have, model->n_outputs,
-                     model->path, n, n);
+        return kerb_fail(error, KERB_ERROR_ASSET,
+                         "%s: %d classes are listed, but the output \"%s\" of %s tells %d apart; list %d, or map its channels "
+                         "with \"classes\" in \"outputs\"",
+                         model->card->where, have, output_name(model, 0), model->path, n, n);
+    return kerb_fail(error, KERB_ERROR_ASSET,
+                     "%s: %d classes are listed, but the %d outputs of %s need %d (background, then what each output "
+                     "tells from it); list %d, or map channels with \"classes\" in \"outputs\"",
+                     model->card->where, have, model->n_outputs, model->path, n, n);
 }
 
 /* Colours of a palette over the table's own. */
@@ -107,8 +115,8 @@ static KerbStatus recolor(KerbModel *model, const char *palette, const KerbClass
 {
     KerbClassTable *t = &model->classes;
     if (colors->n < t->n)
-        return kerb_fail(error, KERB_ERROR_ASSET, "the palette \"%s\" has %d colours, but %s needs %d; take another, or a labels file", palette,
-                         colors->n, model->path, t->n);
+        return kerb_fail(error, KERB_ERROR_ASSET, "the palette \"%s\" has %d colours, but %s needs %d; take another, or a labels file",
+                         palette, colors->n, model->path, t->n);
     for (int i = 0; i < t->n; i++) memcpy(t->classes[i].rgb, colors->classes[i].rgb, sizeof t->classes[i].rgb);
     return KERB_OK;
 }
@@ -122,8 +130,8 @@ static bool card_has_colors(const KerbCard *card)
     return false;
 }
 
-/* Names: labels file, card, palette of that many classes, invented. Colours: the configuration's palette, else those that came with the names,
- * else the card's palette. */
+/* Names: labels file, card, palette of that many classes, invented. Colours: the configuration's palette, else those that came with the
+ * names, else the card's palette. */
 static KerbStatus choose_classes(KerbModel *model, const KerbConfig *config, int n, KerbError *error)
 {
     const KerbCard *card = model->card;
@@ -168,8 +176,8 @@ static KerbStatus map_by_card(KerbModel *model, KerbModelOutput *out, const char
     const json_t *list = out->card->classes;
     int n = (int)json_array_size(list);
     if (out->n_labels ? n != out->n_labels : n >= KERB_MAX_CLASSES)
-        return kerb_fail(error, KERB_ERROR_ASSET, "%s: \"classes\" of the output \"%s\" lists %d, but the output tells %d apart", model->card->where,
-                         name, n, out->n_labels ? out->n_labels : KERB_MAX_CLASSES - 1);
+        return kerb_fail(error, KERB_ERROR_ASSET, "%s: \"classes\" of the output \"%s\" lists %d, but the output tells %d apart",
+                         model->card->where, name, n, out->n_labels ? out->n_labels : KERB_MAX_CLASSES - 1);
     memset(out->index, KERB_LABEL_NONE, sizeof out->index);
     for (int c = 0; c < n; c++) {
         const json_t *v = json_array_get(list, (size_t)c);
@@ -177,8 +185,8 @@ static KerbStatus map_by_card(KerbModel *model, KerbModelOutput *out, const char
                     : json_is_integer(v) && json_integer_value(v) < model->classes.n ? (int)json_integer_value(v) : -1;
         if (label < 0) {
             char *text = json_dumps(v, JSON_ENCODE_ANY);
-            KerbStatus status = kerb_fail(error, KERB_ERROR_ASSET, "%s: class %s of the output \"%s\" is not among the %d classes", model->card->where,
-                                          text ? text : "?", name, model->classes.n);
+            KerbStatus status = kerb_fail(error, KERB_ERROR_ASSET, "%s: class %s of the output \"%s\" is not among the %d classes",
+                                          model->card->where, text ? text : "?", name, model->classes.n);
             free(text);
             return status;
         }
@@ -200,9 +208,10 @@ static KerbStatus map_channels(KerbModel *model, KerbError *error)
             out->index[0] = 0;
             for (int c = 1; c < n; c++) {
                 if (base + c >= model->classes.n)
-                    return kerb_fail(error, KERB_ERROR_ASSET, "%s: channel %d of the output \"%s\" would be class %d, but there are %d classes; map "
-                                     "its channels with \"classes\" in \"outputs\"", model->card->where, c, output_name(model, i), base + c,
-                                     model->classes.n);
+                    return kerb_fail(error, KERB_ERROR_ASSET,
+                                     "%s: channel %d of the output \"%s\" would be class %d, but there are %d classes; map "
+                                     "its channels with \"classes\" in \"outputs\"",
+                                     model->card->where, c, output_name(model, i), base + c, model->classes.n);
                 out->index[c] = (uint8_t)(base + c);
             }
         }

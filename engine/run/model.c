@@ -61,8 +61,9 @@ static KerbStatus convert_heads(KerbGraph *g, KerbError *error)
         if (readable) continue;
         KerbDtype to = labels && !kerb_dtype_is_float(v->dtype) ? KERB_I32 : KERB_F32;
         uint32_t from = head->value, cast = kerb_graph_add_value(g, kerb_graph_name(g, v->name, "read"), to, v->rank, v->dims);
-        uint32_t node = cast == KERB_NO_VALUE ? KERB_NO_NODE
-                                              : kerb_graph_add_node(g, KERB_OP_CAST, kerb_graph_name(g, head->name, "cast"), 1, &from, 1, &cast);
+        uint32_t node = cast == KERB_NO_VALUE
+                            ? KERB_NO_NODE
+                            : kerb_graph_add_node(g, KERB_OP_CAST, kerb_graph_name(g, head->name, "cast"), 1, &from, 1, &cast);
         if (node == KERB_NO_NODE) return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for a conversion of the output \"%s\"", head->name);
         g->nodes[node].attrs.cast.to = to;
         for (int o = 0; o < g->n_outputs; o++)
@@ -78,8 +79,9 @@ static KerbStatus check_heads(const KerbModel *model, const KerbGraph *g, KerbEr
 {
     bool matches = g->n_heads == g->n_outputs && g->n_heads == model->n_outputs;
     for (int i = 0; matches && i < g->n_heads; i++) matches = g->heads[i].value == g->outputs[i];
-    return matches ? KERB_OK : kerb_fail(error, KERB_ERROR_INTERNAL, "%s: %d heads for %d outputs after optimising", model->path, g->n_heads,
-                                         g->n_outputs);
+    return matches ? KERB_OK
+                   : kerb_fail(error, KERB_ERROR_INTERNAL, "%s: %d heads for %d outputs after optimising", model->path, g->n_heads,
+                               g->n_outputs);
 }
 
 KerbStatus kerb_model_build(KerbModel *model, int width_px, int height_px, const KerbOptimizeOptions *options, KerbGraph **out,
@@ -127,7 +129,8 @@ static KerbStatus unknown_output(const KerbModel *model, const char *name, KerbE
         snprintf(list + used, sizeof list - used, "%s\"%s\"", i ? ", " : "",
                  kerb_graph_value(model->graph, model->graph->outputs[i])->name);
     }
-    return kerb_fail(error, KERB_ERROR_ASSET, "%s: there is no output \"%s\" in %s; it has %s", model->card->where, name, model->path, list);
+    return kerb_fail(error, KERB_ERROR_ASSET, "%s: there is no output \"%s\" in %s; it has %s", model->card->where, name, model->path,
+                     list);
 }
 
 /* Candidates: the card's outputs, or all of the model's (labels.c then decides which of those are used). */
@@ -153,7 +156,8 @@ static KerbStatus find_outputs(KerbModel *model, KerbError *error)
     return KERB_OK;
 }
 
-/* A graph is built once here, to see the heads; it is kept for kerb_model_build() where its size and outputs are those that will be asked for. */
+/* A graph is built once here, to see the heads; it is kept for kerb_model_build() where its size and outputs are those that will be asked
+ * for. */
 static KerbStatus look_at_heads(KerbModel *model, const KerbConfig *config, KerbError *error)
 {
     int width, height, candidates = model->n_outputs;

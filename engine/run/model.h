@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A model understood: the file, its card and the configuration, made to agree. Enters: paths and KerbConfig. Leaves: an imported graph with one
- * float picture input, what that picture must look like, which outputs are used, what their labels mean, and graphs of chosen sizes.
- * It knows no backend and runs nothing. */
+/* A model understood: the file, its card and the configuration, made to agree. Enters: paths and KerbConfig. Leaves: an imported graph with
+ * one float picture input, what that picture must look like, which outputs are used, what their labels mean, and graphs of chosen sizes. It
+ * knows no backend and runs nothing. */
 #ifndef KERB_RUN_MODEL_H
 #define KERB_RUN_MODEL_H
 
@@ -69,7 +69,8 @@ void kerb_model_blame(const char *path, KerbError *error);
 
 /* input.c: finds and checks the picture input, rewrites integer and half inputs to float; fills model->input. */
 KerbStatus kerb_model_find_input(KerbModel *model, const KerbConfig *config, KerbError *error);
-/* labels.c: outputs' heads -> which are used, label indices, classes. `built` has all candidate outputs' heads, in the order of model->outputs. */
+/* labels.c: outputs' heads -> which are used, label indices, classes. `built` has all candidate outputs' heads, in the order of
+ * model->outputs. */
 KerbStatus kerb_model_find_labels(KerbModel *model, const KerbGraph *built, const KerbConfig *config, KerbError *error);
 /* A line of model->assumed. */
 void kerb_model_assume(KerbModel *model, const char *format, ...) KERB_PRINTF(2, 3);

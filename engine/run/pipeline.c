@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The pipeline's streaming life: formats, one frame's way through in -> net -> out, and kerb.h's functions between open and close. Nothing here
- * but kerb_set_format() allocates. */
+/* The pipeline's streaming life: formats, one frame's way through in -> net -> out, and kerb.h's functions between open and close. Nothing
+ * here but kerb_set_format() allocates. */
 #include "run/pipeline.h"
 
 #include "base/cpu.h"
@@ -83,8 +83,8 @@ KERB_API KerbStatus kerb_set_format(KerbPipeline *p, const KerbVideoFormat *form
     if (status != KERB_OK) return status;
     int in_flight = kerb_ring_in_flight(p->ring);
     if (in_flight)
-        return kerb_fail(error, KERB_ERROR_ARGUMENT, "kerb_set_format: %d frame%s in flight; collect these first (kerb_drain, kerb_flush)", in_flight,
-                         in_flight == 1 ? " is" : "s are");
+        return kerb_fail(error, KERB_ERROR_ARGUMENT, "kerb_set_format: %d frame%s in flight; collect these first (kerb_drain, kerb_flush)",
+                         in_flight, in_flight == 1 ? " is" : "s are");
     if (p->has_format && memcmp(&p->format, format, sizeof *format) == 0) return KERB_OK;
     drop_format(p);
     int width, height;
@@ -135,7 +135,8 @@ KERB_API KerbStatus kerb_submit(KerbPipeline *p, const KerbJob *job, KerbError *
 KERB_API KerbStatus kerb_collect(KerbPipeline *p, KerbResult *result, int64_t timeout_ns, KerbError *error)
 {
     kerb_error_clear(error);
-    if (!p || !result) return kerb_fail(error, KERB_ERROR_ARGUMENT, "kerb_collect: no %s was given", p ? "place for the result" : "pipeline");
+    if (!p || !result)
+        return kerb_fail(error, KERB_ERROR_ARGUMENT, "kerb_collect: no %s was given", p ? "place for the result" : "pipeline");
     KerbStatus status = kerb_ring_collect(p->ring, result, timeout_ns, error);
     if (status == KERB_OK && result->pts_ns != KERB_TIME_NONE && result->source_pts_ns != KERB_TIME_NONE)
         result->age_ns = result->pts_ns - result->source_pts_ns;

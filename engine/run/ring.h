@@ -2,8 +2,8 @@
 /* The ring of slots: the only queue of the pipeline. Frames are worked on one after the other, in the order of submission, by one thread of
  * the ring's own; results are collected in the same order. What the work is, the ring does not know.
  *
- * A frame's number counts submissions from 0; its slot is number % slots. Four counters say everything: collected <= begun <= submitted, and
- * submitted - collected (in flight) <= slots. */
+ * A frame's number counts submissions from 0; its slot is number % slots. Four counters say everything: collected <= begun <= submitted,
+ * and submitted - collected (in flight) <= slots. */
 #ifndef KERB_RUN_RING_H
 #define KERB_RUN_RING_H
 

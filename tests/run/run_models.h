@@ -42,8 +42,8 @@ typedef struct TestModel {
     const char *metadata[8]; /* key, value, ... */
 } TestModel;
 
-/* Score of class c = (c is odd ? 1 : -1) * (sum of the channels - channels / 2) * (c + 1): for inputs of 0..1 bright pixels get the greatest odd class,
- * dark ones the greatest even class. Output i > 0 negates: dark pixels there get the odd class. */
+/* Score of class c = (c is odd ? 1 : -1) * (sum of the channels - channels / 2) * (c + 1): for inputs of 0..1 bright pixels get the
+ * greatest odd class, dark ones the greatest even class. Output i > 0 negates: dark pixels there get the odd class. */
 static inline void write_model(const char *path, const TestModel *m)
 {
     int c = m->channels ? m->channels : 3, classes = m->classes ? m->classes : 2, outputs = m->outputs ? m->outputs : 1;

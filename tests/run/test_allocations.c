@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The streaming path allocates nothing: this program's own malloc family counts every call of the process (libraries and modules too) while frames go
- * through. With the ref backend no call at all is allowed; others may set up the threads of the ring's thread with the first frame. */
+/* The streaming path allocates nothing: this program's own malloc family counts every call of the process (libraries and modules too) while
+ * frames go through. With the ref backend no call at all is allowed; others may set up the threads of the ring's thread with the first
+ * frame. */
 #include "kerb.h"
 
 #include <errno.h>
@@ -73,7 +74,8 @@ static uint8_t *planes(const KerbVideoFormat *f, KerbFrame *frame)
 }
 
 /* Calls by the first frame, and by all the others. */
-static void count_calls(const char *model, const char *card, const char *backend, const KerbVideoFormat *format, int frames, int *first, int *rest)
+static void count_calls(const char *model, const char *card, const char *backend, const KerbVideoFormat *format, int frames, int *first,
+                        int *rest)
 {
     KerbConfig config;
     kerb_config_init(&config);
@@ -114,13 +116,15 @@ static void count_calls(const char *model, const char *card, const char *backend
 
 static void expect_none(const char *model, const char *card, const char *backend, int frames, size_t n_formats)
 {
-    static const KerbPixelFormat formats[] = { KERB_FORMAT_I420, KERB_FORMAT_NV12, KERB_FORMAT_YUY2, KERB_FORMAT_RGB, KERB_FORMAT_BGRX, KERB_FORMAT_GRAY8 };
+    static const KerbPixelFormat formats[] = {KERB_FORMAT_I420, KERB_FORMAT_NV12, KERB_FORMAT_YUY2,
+                                              KERB_FORMAT_RGB,  KERB_FORMAT_BGRX, KERB_FORMAT_GRAY8};
     for (size_t i = 0; i < n_formats; i++) {
         KerbVideoFormat format = { .pixel_format = formats[i], .width_px = 321, .height_px = 181 };
         int first, rest;
         count_calls(model, card, backend, &format, frames, &first, &rest);
         if (rest) fail_msg("%s, %s: %d calls in %d frames", backend, kerb_pixel_format_name(formats[i]), rest, frames - 1);
-        if (first && strcmp(backend, "ref") == 0) fail_msg("ref, %s: %d calls in the first frame", kerb_pixel_format_name(formats[i]), first);
+        if (first && strcmp(backend, "ref") == 0)
+            fail_msg("ref, %s: %d calls in the first frame", kerb_pixel_format_name(formats[i]), first);
         if (first) print_message("%s, %s: %d calls in the first frame, none after\n", backend, kerb_pixel_format_name(formats[i]), first);
     }
 }

@@ -74,6 +74,6 @@ static void test_errors(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_invented_road), cmocka_unit_test(test_picture), cmocka_unit_test(test_errors) };
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_invented_road), cmocka_unit_test(test_picture), cmocka_unit_test(test_errors)};
     return cmocka_run_group_tests(tests, run_setup, run_teardown);
 }

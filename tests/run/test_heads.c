@@ -25,8 +25,16 @@ static void check(KerbCoordinates mode, int in, int out, double scale, int net)
 {
     KerbModel model = { .n_outputs = 1 };
     for (int i = 0; i < 2; i++) model.outputs[0].index[i] = (uint8_t)i;
-    KerbHead head = { .name = "scores", .kind = KERB_HEAD_SCORES, .channel_axis = 1, .stripped_resize = true, .resize_mode = KERB_RESIZE_LINEAR,
-                      .coordinates = mode, .out_width = out, .out_height = out, .scale_x = scale, .scale_y = scale };
+    KerbHead head = {.name = "scores",
+                     .kind = KERB_HEAD_SCORES,
+                     .channel_axis = 1,
+                     .stripped_resize = true,
+                     .resize_mode = KERB_RESIZE_LINEAR,
+                     .coordinates = mode,
+                     .out_width = out,
+                     .out_height = out,
+                     .scale_x = scale,
+                     .scale_y = scale};
     KerbValue value = { .name = "scores", .dtype = KERB_F32, .rank = 4, .dims = { 1, 2, in, in } };
     KerbGraph g = { .values = &value, .n_values = 1, .heads = &head, .n_heads = 1 };
     KerbOutHead mapped;
@@ -36,15 +44,16 @@ static void check(KerbCoordinates mode, int in, int out, double scale, int net)
         double at = (p + 0.5) * net / out; /* the output pixel's centre in network pixels */
         double x = (at - mapped.origin_x_px) / mapped.cell_w_px - 0.5, expected = onnx_coordinate(mode, p, in, out, scale);
         if (in == 1) x = expected = 0; /* one cell: every coordinate is clamped to it */
-        if (fabs(x - expected) > 1e-9) fail_msg("mode %d, %d -> %d at %d: pixel %d is cell %g, expected %g", (int)mode, in, out, net, p, x, expected);
+        if (fabs(x - expected) > 1e-9)
+            fail_msg("mode %d, %d -> %d at %d: pixel %d is cell %g, expected %g", (int)mode, in, out, net, p, x, expected);
         assert_true(mapped.cell_h_px == mapped.cell_w_px && mapped.origin_y_px == mapped.origin_x_px);
     }
 }
 
 static void test_resize(void **state)
 {
-    static const KerbCoordinates modes[] = { KERB_COORD_HALF_PIXEL, KERB_COORD_HALF_PIXEL_SYMMETRIC, KERB_COORD_PYTORCH_HALF_PIXEL, KERB_COORD_ALIGN_CORNERS,
-                                             KERB_COORD_ASYMMETRIC };
+    static const KerbCoordinates modes[] = {KERB_COORD_HALF_PIXEL, KERB_COORD_HALF_PIXEL_SYMMETRIC, KERB_COORD_PYTORCH_HALF_PIXEL,
+                                            KERB_COORD_ALIGN_CORNERS, KERB_COORD_ASYMMETRIC};
     static const struct { int in, out; double scale; } sizes[] = {
         { 16, 128, 8 }, { 90, 360, 4 }, { 17, 129, 129.0 / 17 }, { 5, 13, 2.7 }, { 1, 8, 8 }, { 7, 7, 1 }, { 12, 6, 0.5 }, { 4, 1, 0.25 },
     };
@@ -55,7 +64,7 @@ static void test_resize(void **state)
 
 static void test_views(void **state)
 {
-    KerbHead channels_last = { .channel_axis = 3 }, labels = { .channel_axis = -1, .kind = KERB_HEAD_LABELS }, plain = { .channel_axis = 1 };
+    KerbHead channels_last = {.channel_axis = 3}, labels = {.channel_axis = -1, .kind = KERB_HEAD_LABELS}, plain = {.channel_axis = 1};
     KerbTensor t = kerb_tensor(NULL, KERB_F32, 4, (int64_t[]){ 1, 5, 7, 3 }), v = kerb_head_scores(&channels_last, &t);
     assert_memory_equal(v.dims, ((int64_t[]){ 1, 3, 5, 7 }), 4 * sizeof(int64_t));
     assert_memory_equal(v.strides, ((int64_t[]){ 105, 1, 21, 3 }), 4 * sizeof(int64_t));
@@ -91,16 +100,27 @@ static void test_threshold(void **state)
 /* What a card says of probabilities against what the graph showed. */
 static void test_probabilities(void **state)
 {
-    static const struct { int said; bool kept, stripped; int kind; } cases[] = {
-        { -1, false, false, KERB_SCORES_LOGITS },       { -1, true, false, KERB_SCORES_PROBABILITIES }, { -1, false, true, KERB_SCORES_LOGITS },
-        { 1, false, false, KERB_SCORES_PROBABILITIES }, { 1, true, false, KERB_SCORES_PROBABILITIES },  { 1, false, true, KERB_SCORES_LOGITS },
-        { 0, false, false, KERB_SCORES_LOGITS },        { 0, true, false, -1 },                         { 0, false, true, -1 },
+    static const struct { int said; bool kept, stripped; int kind;
+    } cases[] = {
+        {-1, false, false, KERB_SCORES_LOGITS},
+        {-1, true, false, KERB_SCORES_PROBABILITIES},
+        {-1, false, true, KERB_SCORES_LOGITS},
+        {1, false, false, KERB_SCORES_PROBABILITIES},
+        {1, true, false, KERB_SCORES_PROBABILITIES},
+        {1, false, true, KERB_SCORES_LOGITS},
+        {0, false, false, KERB_SCORES_LOGITS},
+        {0, true, false, -1},
+        {0, false, true, -1},
     };
     KerbCard whole = { .where = "net.json" };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         KerbCardOutput card = { .probabilities = cases[i].said };
         KerbModel model = { .path = (char[]){ "net.onnx" }, .card = &whole, .n_outputs = 1, .outputs = { { .card = &card } } };
-        KerbHead head = { .name = "mask", .kind = KERB_HEAD_SCORES, .channel_axis = 1, .probabilities = cases[i].kept, .stripped_activation = cases[i].stripped };
+        KerbHead head = {.name = "mask",
+                         .kind = KERB_HEAD_SCORES,
+                         .channel_axis = 1,
+                         .probabilities = cases[i].kept,
+                         .stripped_activation = cases[i].stripped};
         KerbValue value = { .name = "mask", .dtype = KERB_F32, .rank = 4, .dims = { 1, 2, 4, 4 } };
         KerbGraph g = { .values = &value, .n_values = 1, .heads = &head, .n_heads = 1 };
         KerbOutHead mapped;

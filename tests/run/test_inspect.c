@@ -50,9 +50,11 @@ static void test_json(void **state)
     int opset, channels, width, classes, convs;
     double gflop, miou;
     json_int_t arena, sum;
-    assert_int_equal(json_unpack(root, "{s:s, s:i, s:{s:s, s:i}, s:[{s:s, s:i}], s:{s:i}, s:F, s:I, s:I, s:{s:F}}", "name", &name, "opset", &opset, "input",
-                                 "layout", &layout, "width", &width, "outputs", "kind", &kind, "channels", &channels, "operators", "Conv", &convs,
-                                 "gflop", &gflop, "arena_bytes", &arena, "sum_bytes", &sum, "accuracy", "mIoU", &miou), 0);
+    assert_int_equal(json_unpack(root, "{s:s, s:i, s:{s:s, s:i}, s:[{s:s, s:i}], s:{s:i}, s:F, s:I, s:I, s:{s:F}}", "name", &name, "opset",
+                                 &opset, "input", "layout", &layout, "width", &width, "outputs", "kind", &kind, "channels", &channels,
+                                 "operators", "Conv", &convs, "gflop", &gflop, "arena_bytes", &arena, "sum_bytes", &sum, "accuracy", "mIoU",
+                                 &miou),
+                     0);
     assert_string_equal(name, "five");
     assert_string_equal(layout, "NCHW");
     assert_string_equal(kind, "scores");
@@ -81,8 +83,13 @@ static void test_text(void **state)
     KerbText text = { 0 };
     KerbError error;
     if (kerb_inspect(&config, KERB_INSPECT_LAYERS, collect, &text, &error) != KERB_OK) fail_msg("%s", error.message);
-    static const char *const words[] = { "net.onnx", "opset 13", "by kerb-tests", "card         none", "assumed", "NHWC, u8, RGB", "1x?x?x3", "scores", "background", "free: as for frames of 1280 x 720",
-                                         "1024 x 576", "ref", "runs all of it", "Conv" };
+    static const char *const words[] = {"net.onnx",       "opset 13",
+                                        "by kerb-tests",  "card         none",
+                                        "assumed",        "NHWC, u8, RGB",
+                                        "1x?x?x3",        "scores",
+                                        "background",     "free: as for frames of 1280 x 720",
+                                        "1024 x 576",     "ref",
+                                        "runs all of it", "Conv"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (!strstr(text.text, words[i])) fail_msg("\"%s\" is not in\n%s", words[i], text.text);
     kerb_text_free(&text);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The front door: every wrong configuration, model, card, labels file and backend is refused with a status and a message that names the values. */
+/* The front door: every wrong configuration, model, card, labels file and backend is refused with a status and a message that names the
+ * values. */
 #include "run/pipeline.h"
 
 #include "base/log.h"
@@ -169,7 +170,8 @@ static void test_inputs(void **state)
 
 static void test_card_contradictions(void **state)
 {
-    const TestModel free_size = { 0 }, fixed = { .width = 64, .height = 32 }, gray = { .channels = 1 }, five = { .classes = 5 }, two = { .outputs = 2 };
+    const TestModel free_size = {0}, fixed = {.width = 64, .height = 32}, gray = {.channels = 1}, five = {.classes = 5},
+                    two = {.outputs = 2};
     with_card(&fixed, "{\"input\": {\"width\": 640}}", KERB_ERROR_ASSET, "net.json|640|64|correct the card");
     with_card(&fixed, "{\"input\": {\"height\": 30}}", KERB_ERROR_ASSET, "net.json|30|32");
     with_card(&gray, "{\"input\": {\"color\": \"BGR\"}}", KERB_ERROR_ASSET, "net.json|BGR|1 channel");
@@ -197,8 +199,10 @@ static void test_card_contradictions(void **state)
     with_card(&free_size, "{\"classes\": [{\"title\": \"a\"}]}", KERB_ERROR_ASSET, "net.json|name");
     with_card(&free_size, "{\"classes\": \"road\"}", KERB_ERROR_ASSET, "classes|a text");
     with_card(&five, "{\"classes\": [{\"name\": \"a\"}], \"outputs\": [{\"classes\": [0, 0, 0]}]}", KERB_ERROR_ASSET, "lists 3|5");
-    with_card(&free_size, "{\"classes\": [{\"name\": \"a\"}], \"outputs\": [{\"classes\": [\"a\", \"tree\"]}]}", KERB_ERROR_ASSET, "tree|1 classes");
-    with_card(&free_size, "{\"classes\": [{\"name\": \"a\"}], \"outputs\": [{\"classes\": [0, 1]}]}", KERB_ERROR_ASSET, "class 1|1 classes");
+    with_card(&free_size, "{\"classes\": [{\"name\": \"a\"}], \"outputs\": [{\"classes\": [\"a\", \"tree\"]}]}", KERB_ERROR_ASSET,
+              "tree|1 classes");
+    with_card(&free_size, "{\"classes\": [{\"name\": \"a\"}], \"outputs\": [{\"classes\": [0, 1]}]}", KERB_ERROR_ASSET,
+              "class 1|1 classes");
     with_card(&free_size, "{\"classes\": [{\"name\": \"a\"}], \"outputs\": [{\"classes\": [0, -1]}]}", KERB_ERROR_ASSET, "class -1");
     with_card(&free_size, "{\"palette\": \"sunset\"}", KERB_ERROR_ASSET, "net.json|sunset|cityscapes");
     with_card(&five, "{\"palette\": \"road\"}", KERB_ERROR_ASSET, "road|2 colours|5");
@@ -214,9 +218,11 @@ static void test_card_contradictions(void **state)
 /* Every beginning of a card, and cards with bytes changed: refused or read, never anything else. */
 static void test_damaged_cards(void **state)
 {
-    static const char card[] = "{\"card\": 1, \"input\": {\"width\": 64, \"color\": \"RGB\", \"mean\": [0.5, 0.5, 0.5], \"std\": 0.25, \"fit\": \"crop\"},"
-                               " \"outputs\": [{\"name\": \"scores\", \"classes\": [\"a\", 1], \"threshold\": 0.25}],"
-                               " \"classes\": [{\"name\": \"a\", \"color\": [1, 2, 3], \"id\": 4}, {\"name\": \"b\", \"color\": \"#102030\"}], \"accuracy\": {\"x\": 1}}";
+    static const char card[] =
+        "{\"card\": 1, \"input\": {\"width\": 64, \"color\": \"RGB\", \"mean\": [0.5, 0.5, 0.5], \"std\": 0.25, \"fit\": \"crop\"},"
+        " \"outputs\": [{\"name\": \"scores\", \"classes\": [\"a\", 1], \"threshold\": 0.25}],"
+        " \"classes\": [{\"name\": \"a\", \"color\": [1, 2, 3], \"id\": 4}, {\"name\": \"b\", \"color\": \"#102030\"}], \"accuracy\": "
+        "{\"x\": 1}}";
     write_model("net.onnx", &(TestModel){ .width = 64, .height = 32 });
     KerbConfig c = plain();
     unsigned seed = 20;
@@ -302,8 +308,10 @@ static void test_classes_without_labels_file(void **state)
 
 static void test_precedence(void **state)
 {
-    TestModel m = { .width = 64, .height = 32, .metadata = { "kerb.input.color", "BGR", "kerb.input.mean", "[0.5, 0.25, 0]", "kerb.input.fit", "crop",
-                                                             "kerb.classes", "[{\"name\": \"no\"}, {\"name\": \"yes\"}]" } };
+    TestModel m = {.width = 64,
+                   .height = 32,
+                   .metadata = {"kerb.input.color", "BGR", "kerb.input.mean", "[0.5, 0.25, 0]", "kerb.input.fit", "crop", "kerb.classes",
+                                "[{\"name\": \"no\"}, {\"name\": \"yes\"}]"}};
     write_model("net.onnx", &m);
     KerbConfig c = plain();
     KerbPipeline *k = accepted(&c);
@@ -372,7 +380,8 @@ static void test_backends(void **state)
         assert_string_equal(s.backend, "ref (f32)");
         kerb_close(&k);
         unlink("kerb-cpu.so");
-        refused(&(KerbConfig){ .model_file = "net.onnx", .backend = "cpu", .slots = 2 }, KERB_ERROR_BACKEND, "not installed|KERB_MODULE_PATH");
+        refused(&(KerbConfig){.model_file = "net.onnx", .backend = "cpu", .slots = 2}, KERB_ERROR_BACKEND,
+                "not installed|KERB_MODULE_PATH");
     }
     unlink("kerb-cpu.so");
     if (path) setenv("KERB_MODULE_PATH", path, 1);
@@ -396,7 +405,8 @@ static void test_words(void **state)
     KerbDrawer *drawer;
     assert_int_equal(kerb_drawer_new(&drawer, &(KerbVideoFormat){ .pixel_format = KERB_FORMAT_RGB }, &error), KERB_ERROR_ARGUMENT);
     assert_null(drawer);
-    assert_int_equal(kerb_drawer_new(&drawer, &(KerbVideoFormat){ .pixel_format = KERB_FORMAT_RGB, .width_px = 3, .height_px = 1 }, &error), KERB_OK);
+    assert_int_equal(kerb_drawer_new(&drawer, &(KerbVideoFormat){.pixel_format = KERB_FORMAT_RGB, .width_px = 3, .height_px = 1}, &error),
+                     KERB_OK);
     uint8_t source[9] = { 10, 20, 30, 10, 20, 30, 10, 20, 30 }, picture[9], labels[3] = { 0, 1, KERB_LABEL_NONE };
     KerbDisplay display;
     kerb_classes_load("road", classes, &n, &error);

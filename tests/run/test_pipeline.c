@@ -123,7 +123,8 @@ static void test_card_maps_channels(void **state)
     KerbResult r = run_one(k, &job);
     expect_halves(&r.labels, W, H, 30, 0, 0); /* dark: channel 2 -> nothing; bright: channel 1 -> 0 */
     kerb_close(&k);
-    write_text("net.json", "{ \"classes\": [{\"name\": \"nothing\"}, {\"name\": \"road\"}], \"outputs\": [{\"classes\": [0, \"road\", 0]}] }");
+    write_text("net.json",
+               "{ \"classes\": [{\"name\": \"nothing\"}, {\"name\": \"road\"}], \"outputs\": [{\"classes\": [0, \"road\", 0]}] }");
     k = open_model("net.onnx", "ref");
     set_rgb(k, W, H);
     r = run_one(k, &job);
@@ -134,8 +135,9 @@ static void test_card_maps_channels(void **state)
 
 static void test_free_size_rule(void **state)
 {
-    static const struct { int w, h, net_w, net_h; } cases[] = {
-        { 640, 360, 640, 352 }, { 1920, 1080, 1024, 576 }, { 1, 1, 32, 32 }, { 16, 900, 32, 896 }, { 1080, 1920, 576, 1024 }, { 16384, 2, 1024, 32 },
+    static const struct { int w, h, net_w, net_h;
+    } cases[] = {
+        {640, 360, 640, 352}, {1920, 1080, 1024, 576}, {1, 1, 32, 32}, {16, 900, 32, 896}, {1080, 1920, 576, 1024}, {16384, 2, 1024, 32},
     };
     write_model("net.onnx", &(TestModel){ 0 });
     KerbPipeline *k = open_model("net.onnx", "ref");
@@ -226,7 +228,7 @@ static void test_maps_last_until_the_next_collect(void **state)
     set_rgb(k, W, H);
     uint8_t halves[W * H * 3], dark[W * H * 3] = { 0 };
     paint(halves, W, H);
-    KerbJob one = { .frame = { .planes = { halves }, .strides = { W * 3 } } }, two = { .frame = { .planes = { dark }, .strides = { W * 3 } } };
+    KerbJob one = {.frame = {.planes = {halves}, .strides = {W * 3}}}, two = {.frame = {.planes = {dark}, .strides = {W * 3}}};
     KerbResult r = run_one(k, &one), later;
     assert_int_equal(kerb_submit(k, &two, NULL), KERB_OK);
     assert_int_equal(kerb_submit(k, &two, NULL), KERB_OK);
@@ -314,7 +316,8 @@ static void test_bad_jobs_and_formats(void **state)
     KerbJob good = { .frame = { .planes = { frame }, .strides = { W * 3 } } };
     expect_refused(k, &good, "kerb_set_format");
     KerbError error;
-    KerbVideoFormat bad[] = { { KERB_FORMAT_RGB, 0, 10, 0, 0, 0 }, { KERB_FORMAT_RGB, 10, KERB_MAX_SIDE_PX + 1, 0, 0, 0 }, { 99, 10, 10, 0, 0, 0 } };
+    KerbVideoFormat bad[] = {
+        {KERB_FORMAT_RGB, 0, 10, 0, 0, 0}, {KERB_FORMAT_RGB, 10, KERB_MAX_SIDE_PX + 1, 0, 0, 0}, {99, 10, 10, 0, 0, 0}};
     for (int i = 0; i < 3; i++) assert_int_equal(kerb_set_format(k, &bad[i], &error), KERB_ERROR_ARGUMENT);
     set_rgb(k, W, H);
     KerbJob job = good;
@@ -391,7 +394,7 @@ static void *feed(void *data)
 {
     Feed *f = data;
     while (f->submitted < f->frames) {
-        KerbJob job = { .frame = { .planes = { f->rgb }, .strides = { W * 3 }, .pts_ns = f->submitted }, .user = (void *)(intptr_t)f->submitted };
+        KerbJob job = {.frame = {.planes = {f->rgb}, .strides = {W * 3}, .pts_ns = f->submitted}, .user = (void *)(intptr_t)f->submitted};
         if (kerb_submit(f->k, &job, NULL) == KERB_OK) f->submitted++;
     }
     return NULL;
