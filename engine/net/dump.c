@@ -173,6 +173,7 @@ static void dump_head(KerbText *out, const KerbHead *h)
     if (h->kind == KERB_HEAD_BINARY) kerb_text_append(out, " threshold %g", (double)h->threshold);
     if (h->stripped_resize)
         kerb_text_append(out, " resized by %g,%g to %lldx%lld", h->scale_y, h->scale_x, (long long)h->out_height, (long long)h->out_width);
+    if (h->crop_y || h->crop_x) kerb_text_append(out, " from %lld,%lld", (long long)h->crop_y, (long long)h->crop_x);
     kerb_text_append(out, "   # %s\n", h->name);
 }
 

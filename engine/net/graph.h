@@ -239,6 +239,7 @@ typedef struct KerbHead {
     KerbCoordinates coordinates;
     int64_t out_height, out_width;
     double scale_y, scale_x; /* as KerbResizeAttrs.scale */
+    int64_t crop_y, crop_x;  /* half_pixel only: the model's own output began at this pixel of the resized picture (FCN crops its upsampling) */
 } KerbHead;
 
 typedef struct KerbNames KerbNames; /* names taken, for kerb_graph_name() and kerb_graph_find(); graph.c's own */

@@ -118,7 +118,9 @@ KerbStatus kerb_infer_softmax(KerbInfer *c)
     int axis;
     if (c->n->attrs.softmax.flatten && c->n->attrs.softmax.axis == x->rank) return kerb_infer_same(c, x->dtype, x);
     KerbStatus status = kerb_infer_axis(c, c->n->attrs.softmax.axis, x->rank, &axis);
-    return status == KERB_OK ? kerb_infer_same(c, x->dtype, x) : status;
+    if (status != KERB_OK) return status;
+    if (axis == x->rank - 1) c->n->attrs.softmax.flatten = false; /* there is nothing behind it */
+    return kerb_infer_same(c, x->dtype, x);
 }
 
 KerbStatus kerb_infer_cast(KerbInfer *c) { return kerb_infer_same(c, c->n->attrs.cast.to, kerb_infer_in(c, 0)); }

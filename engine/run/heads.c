@@ -37,8 +37,9 @@ typedef struct CellAxis {
 /* Resize takes output pixel p to the input coordinate x (ONNX, Resize, coordinate_transformation_mode):
  *   half_pixel, pytorch_half_pixel  x = (p + 0.5) / scale - 0.5      asymmetric  x = p / scale
  *   align_corners                   x = p * (in - 1) / (out - 1)     symmetric   x = offset + (p + 0.5) / scale - 0.5
+ * (p counts from the beginning of the resized picture; the model's output begins `crop` pixels behind it.)
  * Solved for P = p + 0.5 with the cell's centre at X = x + 0.5, P = X * step + shift; output pixels are net / out network pixels wide. */
-static bool resize_axis(const KerbHead *head, int64_t in, int64_t out, double scale, int net_px, CellAxis *axis)
+static bool resize_axis(const KerbHead *head, int64_t in, int64_t out, double scale, int64_t crop, int net_px, CellAxis *axis)
 {
     double step = scale, shift = 0, pixel = (double)net_px / (double)out;
     bool nearest = head->resize_mode == KERB_RESIZE_NEAREST;
@@ -62,15 +63,15 @@ static bool resize_axis(const KerbHead *head, int64_t in, int64_t out, double sc
     default: return false;
     }
     axis->cell = step * pixel;
-    axis->origin = shift * pixel;
+    axis->origin = (shift - (double)crop) * pixel;
     return axis->cell > 0 && isfinite(axis->cell) && isfinite(axis->origin);
 }
 
 static KerbStatus map_cells(const KerbHead *head, int net_width_px, int net_height_px, KerbOutHead *out, KerbError *error)
 {
     CellAxis x = { (double)net_width_px / out->width, 0 }, y = { (double)net_height_px / out->height, 0 };
-    if (head->stripped_resize && (!resize_axis(head, out->width, head->out_width, head->scale_x, net_width_px, &x) ||
-                                  !resize_axis(head, out->height, head->out_height, head->scale_y, net_height_px, &y)))
+    if (head->stripped_resize && (!resize_axis(head, out->width, head->out_width, head->scale_x, head->crop_x, net_width_px, &x) ||
+                                  !resize_axis(head, out->height, head->out_height, head->scale_y, head->crop_y, net_height_px, &y)))
         return kerb_fail(error, KERB_ERROR_UNSUPPORTED,
                          "the upsampling at the output \"%s\" (%d x %d -> %lld x %lld) cannot be done by the tail", head->name, out->width,
                          out->height, (long long)head->out_width, (long long)head->out_height);

@@ -45,11 +45,21 @@ static KerbGraph *tail(KerbGraph *stripped)
         int64_t sizes[4], shape = 4;
         int y = h.channel_axis == 1 ? 2 : 1, x = h.channel_axis == 3 ? 2 : 3;
         for (int i = 0; i < 4; i++) sizes[i] = g->values[v].dims[i];
-        sizes[y] = h.out_height;
-        sizes[x] = h.out_width;
+        bool crops = h.crop_y || h.crop_x; /* out_height x out_width is then a part of the resized picture */
+        sizes[y] = crops ? (int64_t)llround(h.scale_y * (double)sizes[y]) : h.out_height;
+        sizes[x] = crops ? (int64_t)llround(h.scale_x * (double)sizes[x]) : h.out_width;
         KerbNearest nearest = h.coordinates == KERB_COORD_ASYMMETRIC ? KERB_NEAREST_FLOOR : KERB_NEAREST_ROUND_PREFER_FLOOR;
         uint32_t to = kerb_graph_add_constant(g, kerb_graph_name(g, "sizes", "t"), KERB_I64, 1, &shape, sizes, true);
         v = NODE(g, KERB_OP_RESIZE, IN(v, NONE, NONE, to), .resize = resize_attrs(h.resize_mode, h.coordinates, nearest));
+        if (crops) {
+            int64_t begin[4] = { 0 }, end[4], four = 4;
+            begin[y] = h.crop_y;
+            begin[x] = h.crop_x;
+            for (int i = 0; i < 4; i++) end[i] = i == y ? h.crop_y + h.out_height : i == x ? h.crop_x + h.out_width : 1 << 30;
+            uint32_t from = kerb_graph_add_constant(g, kerb_graph_name(g, "begin", "t"), KERB_I64, 1, &four, begin, true);
+            uint32_t until = kerb_graph_add_constant(g, kerb_graph_name(g, "end", "t"), KERB_I64, 1, &four, end, true);
+            v = NODE(g, KERB_OP_SLICE, IN(v, from, until), .axis = 0);
+        }
     }
     if (h.kind == KERB_HEAD_SCORES) v = argmax(g, v, h.channel_axis, true);
     char threshold[64];
@@ -260,6 +270,31 @@ static void test_bilinear_deconvolution(void **state)
     finish(g, after);
 }
 
+/* FCN as published: no pads, so the upsampling is cropped. */
+static void test_cropped_upsampling(void **state)
+{
+    for (int pads = 0; pads <= 1; pads++) {
+        KerbGraph *g = net_new();
+        int64_t dims[4] = { 5, 1, 8, 8 };
+        float w[5 * 64];
+        for (int i = 0; i < 5 * 64; i++) w[i] = (float)((1 - fabs((double)(i / 8 % 8) - 3.5) / 4) * (1 - fabs((double)(i % 8) - 3.5) / 4));
+        uint32_t y = NODE(g, KERB_OP_CONV_TRANSPOSE, IN(scores(g, "=5x3x3x3"), net_constant(g, w, 4, dims)), CONV(8, 4, 1, pads * 2, pads * 2, 5));
+        y = NODE(g, KERB_OP_SLICE, IN(y, net_value(g, "[3,5]"), net_value(g, "[21,23]"), net_value(g, "[2,3]")), .axis = 0);
+        KerbGraph *after = strip(g, argmax(g, y, 1, true));
+        assert_int_equal(net_count(after, KERB_OP_RESIZE) + net_count(after, KERB_OP_SLICE), 0);
+        assert_int_equal(after->heads[0].crop_y, pads ? 3 : 5); /* without pads: x is padded by 1, o' = 3 + 0 - 2 + 4 */
+        assert_int_equal(after->heads[0].out_width, 18);
+        expect_labels(g, after);
+        finish(g, after);
+    }
+    KerbGraph *g = net_new(); /* a Slice of classes is no crop */
+    uint32_t y = NODE(g, KERB_OP_SLICE, IN(upsample(g, scores(g, "=5x3x3x3"), KERB_RESIZE_LINEAR), net_value(g, "[1]"), net_value(g, "[4]"), net_value(g, "[1]")), .axis = 0);
+    KerbGraph *after = strip(g, argmax(g, y, 1, true));
+    assert_int_equal(net_count(after, KERB_OP_SLICE), 1);
+    expect_labels(g, after);
+    finish(g, after);
+}
+
 static void test_two_heads(void **state)
 {
     KerbGraph *g = net_new(), *after = NULL;
@@ -312,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_resize_softmax_argmax), cmocka_unit_test(test_softmax_below_resize_stays), cmocka_unit_test(test_channels_last),
         cmocka_unit_test(test_flattened_pixels),      cmocka_unit_test(test_binary),                     cmocka_unit_test(test_labels),
         cmocka_unit_test(test_resizes_that_stay),     cmocka_unit_test(test_bilinear_deconvolution),     cmocka_unit_test(test_two_heads),
+        cmocka_unit_test(test_cropped_upsampling),
         cmocka_unit_test(test_kept_heads),            cmocka_unit_test(test_not_understood),
     };
     return cmocka_run_group_tests_name("heads", tests, NULL, NULL);

@@ -42,30 +42,11 @@ static void merge_transpose(KerbGraph *g, KerbNode *n, int *changes)
     ++*changes;
 }
 
-/* begin[axis], length[axis] of a Slice with steps of 1 over a tensor; false where it has others. */
-static bool slice_box(const KerbGraph *g, const KerbNode *n, int64_t begin[])
-{
-    int64_t starts[KERB_MAX_RANK], axes[KERB_MAX_RANK], steps[KERB_MAX_RANK];
-    const KerbValue *x = kerb_node_input(g, n, 0);
-    int k = kerb_value_integers(kerb_node_input(g, n, 1), starts, KERB_MAX_RANK);
-    if (k < 0 || (kerb_node_input(g, n, 3) && kerb_value_integers(kerb_node_input(g, n, 3), axes, KERB_MAX_RANK) != k)) return false;
-    if (kerb_node_input(g, n, 4) && kerb_value_integers(kerb_node_input(g, n, 4), steps, KERB_MAX_RANK) != k) return false;
-    for (int i = 0; i < x->rank; i++) begin[i] = 0;
-    for (int i = 0; i < k; i++) {
-        int64_t axis = kerb_node_input(g, n, 3) ? axes[i] : i;
-        if (kerb_node_input(g, n, 4) && steps[i] != 1) return false;
-        if (axis < 0) axis += x->rank;
-        int64_t start = starts[i] < 0 ? starts[i] + x->dims[axis] : starts[i];
-        begin[axis] = start < 0 ? 0 : start > x->dims[axis] ? x->dims[axis] : start;
-    }
-    return true;
-}
-
 static KerbStatus merge_slice(KerbGraph *g, uint32_t node, int *changes, KerbError *error)
 {
     int64_t begin[KERB_MAX_RANK], before_begin[KERB_MAX_RANK], end[KERB_MAX_RANK];
     KerbNode *n = &g->nodes[node], *before = kerb_pass_producer(g, n->inputs[0]);
-    if (!before || before->op != KERB_OP_SLICE || !slice_box(g, n, begin) || !slice_box(g, before, before_begin)) return KERB_OK;
+    if (!before || before->op != KERB_OP_SLICE || !kerb_pass_slice_begin(g, n, begin) || !kerb_pass_slice_begin(g, before, before_begin)) return KERB_OK;
     const KerbValue *y = kerb_graph_value(g, n->outputs[0]);
     int rank = y->rank;
     uint32_t x = before->inputs[0];

@@ -41,6 +41,8 @@ bool kerb_pass_scalar_operand(const KerbGraph *g, const KerbNode *n, double *num
 int64_t kerb_pass_channel_constant(const KerbGraph *g, uint32_t value, int rank, int64_t channels);
 /* The activation that is a part of the node, or NULL where its operator has none. */
 KerbActivation *kerb_pass_activation(KerbNode *n);
+/* Where a Slice with steps of 1 begins, for every axis; false where it has other steps. Its lengths are its output's dims. */
+bool kerb_pass_slice_begin(const KerbGraph *g, const KerbNode *n, int64_t begin[]);
 /* f32 and a constant. */
 bool kerb_pass_f32_constant(const KerbGraph *g, uint32_t value);
 /* One float of a constant of any alignment. */

@@ -4,15 +4,16 @@
 
 #define MAX_ROUNDS 32 /* each round with a change removes or lowers something: real models need 2 or 3 */
 
-/* The order matters: heads are stripped before activations are fused (a fused sigmoid could not be stripped), batch norms are folded before
+/* The order matters: bilinear upsampling is found before moves are merged (its crop joins the model's), and both before heads are looked at;
+ * heads are stripped before activations are fused (a fused sigmoid could not be stripped), batch norms are folded before
  * anything else joins a convolution, residuals before the activation that follows them, and ConvTranspose is lowered when all that belongs
  * to it is in it. */
 const KerbPass kerb_passes[] = {
     { "drop-dead", "nodes that no output needs", kerb_pass_drop_dead },
     { "fold-constants", "compute once what depends on constants only", kerb_pass_fold_constants },
     { "drop-no-ops", "Identity, Cast to the same type, Slice of everything and their like", kerb_pass_drop_no_ops },
-    { "merge-moves", "Transpose of Transpose, Reshape of Reshape, Slice of Slice: one; Flatten, Squeeze, Unsqueeze: Reshape", kerb_pass_merge_moves },
     { "find-bilinear", "ConvTranspose with bilinear weights is a Resize", kerb_pass_find_bilinear },
+    { "merge-moves", "Transpose of Transpose, Reshape of Reshape, Slice of Slice: one; Flatten, Squeeze, Unsqueeze: Reshape", kerb_pass_merge_moves },
     { "strip-head", "what turns scores into labels at the end is the tail's work", kerb_pass_strip_head },
     { "find-activations", "x*sigmoid(x), GELU and their like written out: one operator", kerb_pass_find_activations },
     { "fold-batch-norm", "BatchNormalization into the convolution before or behind it", kerb_pass_fold_batch_norm },

@@ -82,3 +82,21 @@ double kerb_pass_float(const KerbValue *v, int64_t i)
     memcpy(&f, (const char *)v->data + (size_t)i * sizeof f, sizeof f);
     return (double)f;
 }
+
+bool kerb_pass_slice_begin(const KerbGraph *g, const KerbNode *n, int64_t begin[])
+{
+    int64_t starts[KERB_MAX_RANK], axes[KERB_MAX_RANK], steps[KERB_MAX_RANK];
+    const KerbValue *x = kerb_node_input(g, n, 0);
+    int k = kerb_value_integers(kerb_node_input(g, n, 1), starts, KERB_MAX_RANK);
+    if (k < 0 || (kerb_node_input(g, n, 3) && kerb_value_integers(kerb_node_input(g, n, 3), axes, KERB_MAX_RANK) != k)) return false;
+    if (kerb_node_input(g, n, 4) && kerb_value_integers(kerb_node_input(g, n, 4), steps, KERB_MAX_RANK) != k) return false;
+    for (int i = 0; i < x->rank; i++) begin[i] = 0;
+    for (int i = 0; i < k; i++) {
+        int64_t axis = kerb_node_input(g, n, 3) ? axes[i] : i;
+        if (kerb_node_input(g, n, 4) && steps[i] != 1) return false;
+        if (axis < 0) axis += x->rank;
+        int64_t start = starts[i] < 0 ? starts[i] + x->dims[axis] : starts[i];
+        begin[axis] = start < 0 ? 0 : start > x->dims[axis] ? x->dims[axis] : start;
+    }
+    return true;
+}

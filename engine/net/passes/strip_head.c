@@ -10,6 +10,7 @@
  *                               are resized: nearest only. Nearest only where it means "the cell that the pixel lies in", which the tail does.
  *   Resize with zero_border     (FCN's bilinear ConvTranspose) equals the plain one times a fade towards the border that is positive and the
  *                               same for all classes: argmax does not see it. Two classes and more only; the confidence there may differ.
+ *   Slice of a linear half_pixel Resize   the same, with where the crop began.
  *   Transpose, Reshape, Squeeze, Unsqueeze, Flatten, Identity, Cast   follow where the classes and pixels are.                           */
 #include <math.h>
 
@@ -107,6 +108,22 @@ static bool strip_resize(KerbStrip *s, const KerbNode *n)
     return true;
 }
 
+/* The crop behind FCN's upsampling, together with it. */
+static bool strip_crop(KerbStrip *s, const KerbNode *n)
+{
+    const KerbNode *resize = kerb_pass_producer(s->g, n->inputs[0]);
+    const KerbValue *y = kerb_graph_value(s->g, s->value), *whole = kerb_node_input(s->g, n, 0);
+    int channel = s->channel_axis >= 0 ? s->channel_axis : 1, h = channel == 1 ? 2 : 1, w = channel == 3 ? 2 : 3;
+    int64_t begin[KERB_MAX_RANK];
+    if (!resize || resize->op != KERB_OP_RESIZE || y->rank != 4 || (channel != 1 && channel != 3) || !kerb_pass_slice_begin(s->g, n, begin)) return false;
+    if (resize->attrs.resize.mode != KERB_RESIZE_LINEAR || resize->attrs.resize.coordinates != KERB_COORD_HALF_PIXEL) return false;
+    if (y->dims[0] != whole->dims[0] || y->dims[channel] != whole->dims[channel] || !strip_resize(s, resize)) return false;
+    s->head->crop_y = begin[h];
+    s->head->crop_x = begin[w];
+    s->value = resize->inputs[0];
+    return true;
+}
+
 static bool strip_cast(const KerbStrip *s, const KerbNode *n)
 {
     KerbDtype from = kerb_node_input(s->g, n, 0)->dtype; /* rounding scores to integers is no detail */
@@ -166,7 +183,7 @@ static bool strip_reshape(KerbStrip *s, const KerbNode *n)
 static bool strip_step(KerbStrip *s)
 {
     const KerbNode *n = kerb_pass_producer(s->g, s->value);
-    bool steps = false;
+    bool steps = false; /* to input 0 */
     if (!n || n->outputs[0] != s->value) return false;
     switch (n->op) {
     case KERB_OP_ARG: steps = strip_arg(s, n); break;
@@ -174,6 +191,7 @@ static bool strip_step(KerbStrip *s)
     case KERB_OP_SOFTMAX: steps = strip_softmax(s, n); break;
     case KERB_OP_UNARY: steps = n->attrs.unary.kind == KERB_UNARY_SIGMOID && strip_sigmoid(s); break;
     case KERB_OP_RESIZE: steps = strip_resize(s, n); break;
+    case KERB_OP_SLICE: return strip_crop(s, n);
     case KERB_OP_IDENTITY: steps = true; break;
     case KERB_OP_CAST: steps = strip_cast(s, n); break;
     case KERB_OP_TRANSPOSE: steps = strip_transpose(s, n); break;
