@@ -5,14 +5,6 @@
 
 #include "net/passes/pass.h"
 
-static bool same_shape(const KerbValue *a, const KerbValue *b)
-{
-    if (a->rank != b->rank || a->dtype != b->dtype) return false;
-    for (int i = 0; i < a->rank; i++)
-        if (a->dims[i] != b->dims[i]) return false;
-    return true;
-}
-
 /* An axis that is longer than 1 and as long as before has been walked with step 1 or -1. */
 static bool slice_keeps_order(const KerbGraph *g, const KerbNode *n)
 {
@@ -119,7 +111,7 @@ KerbStatus kerb_pass_drop_no_ops(KerbGraph *g, int *changes, KerbError *error)
     for (int i = 0; i < g->n_nodes; i++) {
         KerbNode *n = &g->nodes[i];
         uint32_t x = n->dead || n->outputs[0] == KERB_NO_VALUE ? KERB_NO_VALUE : gives_back(g, n);
-        if (x == KERB_NO_VALUE || !same_shape(kerb_graph_value(g, x), kerb_graph_value(g, n->outputs[0]))) continue;
+        if (x == KERB_NO_VALUE || !kerb_pass_same_shape(kerb_graph_value(g, x), kerb_graph_value(g, n->outputs[0]))) continue;
         *changes += kerb_pass_bypass(g, n, x);
     }
     return kerb_pass_finish(g, *changes, error);

@@ -100,14 +100,9 @@ static bool replace(KerbGraph *g, uint32_t id, const KerbBilinearAxis axes[2])
     for (int i = 0; i < 2; i++) crops = crops || axes[i].first || axes[i].out != axes[i].stride * (axes[i].in + axes[i].pad_begin + axes[i].pad_end);
     g->nodes[id].dead = true;
     if (crops) {
-        const int64_t starts[2] = { axes[0].first, axes[1].first }, over[2] = { 2, 3 };
-        const int64_t ends[2] = { starts[0] + axes[0].out, starts[1] + axes[1].out };
+        const int64_t starts[2] = { axes[0].first, axes[1].first }, lengths[2] = { axes[0].out, axes[1].out };
         resized = kerb_pass_value(g, y, "whole", KERB_F32);
-        if (resized == KERB_NO_VALUE) return false;
-        uint32_t in[4] = { resized, kerb_pass_integers(g, y, "starts", 2, starts), kerb_pass_integers(g, y, "ends", 2, ends), kerb_pass_integers(g, y, "axes", 2, over) };
-        for (int i = 1; i < 4; i++)
-            if (in[i] == KERB_NO_VALUE) return false;
-        if (kerb_pass_node(g, KERB_OP_SLICE, g->nodes[id].name, "crop", 4, in, y) == KERB_NO_NODE) return false;
+        if (resized == KERB_NO_VALUE || !kerb_pass_crop(g, g->nodes[id].name, resized, starts, lengths, y)) return false;
     }
     return add_pad(g, id, axes, &x) && add_resize(g, id, axes, x, resized);
 }

@@ -4,20 +4,12 @@
  * the earlier one's output. An activation that was fused into the Add moves along. */
 #include "net/passes/pass.h"
 
-static bool same_shape(const KerbValue *a, const KerbValue *b)
-{
-    if (a->rank != b->rank || a->dtype != b->dtype) return false;
-    for (int i = 0; i < a->rank; i++)
-        if (a->dims[i] != b->dims[i]) return false;
-    return true;
-}
-
 static KerbNode *fusable_conv(const KerbGraph *g, uint32_t value, uint32_t other)
 {
     KerbNode *n = kerb_pass_sole_producer(g, value, KERB_OP_CONV);
     const KerbValue *v = kerb_graph_value(g, value), *o = kerb_graph_value(g, other);
     if (!n || kerb_node_input(g, n, 3) || n->attrs.conv.act.kind != KERB_ACT_NONE) return NULL;
-    return kerb_dtype_is_float(v->dtype) && !kerb_value_is_constant(o) && same_shape(v, o) ? n : NULL;
+    return kerb_dtype_is_float(v->dtype) && !kerb_value_is_constant(o) && kerb_pass_same_shape(v, o) ? n : NULL;
 }
 
 KerbStatus kerb_pass_fuse_residual(KerbGraph *g, int *changes, KerbError *error)

@@ -140,16 +140,6 @@ static uint32_t lower_conv(KerbGraph *g, uint32_t id, const KerbLowerAxis axes[2
     return node;
 }
 
-static bool lower_crop(KerbGraph *g, uint32_t id, const KerbLowerAxis axes[2], uint32_t from, uint32_t to)
-{
-    const int64_t starts[2] = { axes[0].crop, axes[1].crop }, over[2] = { 2, 3 };
-    const int64_t ends[2] = { starts[0] + axes[0].out, starts[1] + axes[1].out };
-    uint32_t in[4] = { from, kerb_pass_integers(g, to, "starts", 2, starts), kerb_pass_integers(g, to, "ends", 2, ends), kerb_pass_integers(g, to, "axes", 2, over) };
-    for (int i = 1; i < 4; i++)
-        if (in[i] == KERB_NO_VALUE) return false;
-    return kerb_pass_node(g, KERB_OP_SLICE, g->nodes[id].name, "crop", 4, in, to) != KERB_NO_NODE;
-}
-
 static bool lower(KerbGraph *g, uint32_t id, const KerbLowerAxis axes[2])
 {
     uint32_t y = g->nodes[id].outputs[0], at = y;
@@ -158,8 +148,9 @@ static bool lower(KerbGraph *g, uint32_t id, const KerbLowerAxis axes[2])
     for (int i = 0; i < 2; i++) crops = crops || axes[i].crop || axes[i].q * s != axes[i].out;
     g->nodes[id].dead = true;
     if (crops) {
+        const int64_t starts[2] = { axes[0].crop, axes[1].crop }, lengths[2] = { axes[0].out, axes[1].out };
         uint32_t whole = kerb_pass_value(g, y, "whole", KERB_F32);
-        if (whole == KERB_NO_VALUE || !lower_crop(g, id, axes, whole, at)) return false;
+        if (whole == KERB_NO_VALUE || !kerb_pass_crop(g, g->nodes[id].name, whole, starts, lengths, at)) return false;
         at = whole;
     }
     if (shuffles) {

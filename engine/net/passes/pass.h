@@ -31,6 +31,7 @@ KerbNode *kerb_pass_producer(const KerbGraph *g, uint32_t value);
 KerbNode *kerb_pass_sole_producer(const KerbGraph *g, uint32_t value, KerbOp op);
 bool kerb_pass_is_unary(const KerbNode *n, KerbUnary kind);
 bool kerb_pass_is_binary(const KerbNode *n, KerbBinary kind);
+bool kerb_pass_same_shape(const KerbValue *a, const KerbValue *b); /* and type */
 bool kerb_pass_is_output(const KerbGraph *g, uint32_t value);
 /* A constant of one element as a number. */
 bool kerb_pass_scalar(const KerbGraph *g, uint32_t value, double *out);
@@ -58,6 +59,8 @@ uint32_t kerb_pass_integers(KerbGraph *g, uint32_t named_after, const char *suff
 uint32_t kerb_pass_value(KerbGraph *g, uint32_t named_after, const char *suffix, KerbDtype dtype);
 /* A new node writing `output`, which may have had another producer (kill that one). */
 uint32_t kerb_pass_node(KerbGraph *g, KerbOp op, const char *name, const char *suffix, int n_inputs, const uint32_t inputs[], uint32_t output);
+/* A Slice of the last two of four axes, from value to value. */
+bool kerb_pass_crop(KerbGraph *g, const char *name, uint32_t from, const int64_t starts[2], const int64_t lengths[2], uint32_t to);
 /* Sets input i, making room for it (inputs between become absent). */
 bool kerb_pass_set_input(KerbGraph *g, uint32_t node, int i, uint32_t value);
 /* Takes a node out whose output equals its input `x`: readers of one read the other. Keeps the names of the graph's outputs; false where

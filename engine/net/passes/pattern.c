@@ -20,6 +20,14 @@ bool kerb_pass_is_unary(const KerbNode *n, KerbUnary kind) { return n && n->op =
 
 bool kerb_pass_is_binary(const KerbNode *n, KerbBinary kind) { return n && n->op == KERB_OP_BINARY && n->attrs.binary.kind == kind; }
 
+bool kerb_pass_same_shape(const KerbValue *a, const KerbValue *b)
+{
+    if (a->rank != b->rank || a->dtype != b->dtype) return false;
+    for (int i = 0; i < a->rank; i++)
+        if (a->dims[i] != b->dims[i]) return false;
+    return true;
+}
+
 bool kerb_pass_is_output(const KerbGraph *g, uint32_t value)
 {
     for (int i = 0; i < g->n_outputs; i++)

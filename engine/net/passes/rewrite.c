@@ -34,6 +34,16 @@ uint32_t kerb_pass_node(KerbGraph *g, KerbOp op, const char *name, const char *s
     return fresh ? kerb_graph_add_node(g, op, fresh, n_inputs, inputs, 1, &output) : KERB_NO_NODE;
 }
 
+bool kerb_pass_crop(KerbGraph *g, const char *name, uint32_t from, const int64_t starts[2], const int64_t lengths[2], uint32_t to)
+{
+    const int64_t ends[2] = { starts[0] + lengths[0], starts[1] + lengths[1] }, axes[2] = { 2, 3 };
+    uint32_t in[4] = { from, kerb_pass_integers(g, to, "starts", 2, starts), kerb_pass_integers(g, to, "ends", 2, ends),
+                       kerb_pass_integers(g, to, "axes", 2, axes) };
+    for (int i = 1; i < 4; i++)
+        if (in[i] == KERB_NO_VALUE) return false;
+    return kerb_pass_node(g, KERB_OP_SLICE, name, "crop", 4, in, to) != KERB_NO_NODE;
+}
+
 bool kerb_pass_set_input(KerbGraph *g, uint32_t node, int i, uint32_t value)
 {
     KerbNode *n = &g->nodes[node];
