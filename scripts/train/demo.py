@@ -5,8 +5,8 @@
     pip install -r scripts/train/requirements.txt
     scripts/train/demo.py [--steps 1500] [--out models]
 
-The drive (plugin/drive.c, the very code behind kerbtestsrc) is compiled and called from here, so that every batch is new: other seeds, times, weather
-and sizes. The network is a small encoder with dilated residual blocks and two skips (fully convolutional, any size that is a multiple of 16); the
+The drive (plugin/drive.c, the very code behind kerbtestsrc) is compiled and called from here, so that every batch is new: other seeds, times and
+weather. The network is a small encoder with dilated residual blocks and two skips (fully convolutional, any size that is a multiple of 16); the
 scores come out at a quarter of the input and are enlarged at the end of the file. Held-out seeds give the accuracy that the model card quotes.
 It knows the synthetic world only: a demonstration, not a product.
 """
@@ -24,8 +24,7 @@ from torch import nn
 from torch.nn import functional as F
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-WIDTH, HEIGHT = 512, 288      # of the card
-TRAIN_WIDTH, TRAIN_HEIGHT = 320, 192
+WIDTH, HEIGHT = 320, 192  # in training and in the card: the network knows things at this scale
 CLEAR, NIGHT, RAIN = range(3)
 
 
@@ -98,9 +97,8 @@ def batch_of(drive, pool, rng, size, held_out=False):
     """held_out: seeds that training never draws (bit 31)."""
     def one(seed):
         r = np.random.default_rng(seed)
-        width, height = (WIDTH, HEIGHT) if held_out else (TRAIN_WIDTH, TRAIN_HEIGHT)
         seed = int(r.integers(1, 2**31)) | (0x80000000 if held_out else 0)
-        return drive.render(seed, int(r.choice([CLEAR, CLEAR, NIGHT, RAIN])), float(r.uniform(0, 600)), width, height)
+        return drive.render(seed, int(r.choice([CLEAR, CLEAR, NIGHT, RAIN])), float(r.uniform(0, 600)), WIDTH, HEIGHT)
     pairs = list(pool.map(one, rng.integers(0, 2**62, size)))
     return torch.from_numpy(np.stack([p[0] for p in pairs])), torch.from_numpy(np.stack([p[1] for p in pairs])).long()
 
