@@ -101,7 +101,9 @@ static void test_residual_stays(void **state)
     uint32_t acted = BINARY(g, UNARY(g, conv(g, x, "=4x4x3x3", "-"), RELU), x, ADD), product = BINARY(g, conv(g, x, "=4x4x3x3", "-"), x, MUL);
     uint32_t read = conv(g, x, "=4x4x3x3", "-"), sum = BINARY(g, read, x, ADD);
     uint32_t constant = BINARY(g, conv(g, x, "=4x4x3x3", "-"), net_value(g, "=1x4x6x5"), ADD);
-    after = net_apply(g, IN(twice, scaled, acted, product, read, sum, constant), "fuse-residual", 0);
+    uint32_t fused = conv(g, x, "=4x4x3x3", "-"), behind = BINARY(g, fused, x, ADD); /* its activation would come after the sum */
+    g->nodes[g->values[fused].producer].attrs.conv.act = (KerbActivation){ .kind = KERB_ACT_UNARY, .unary = KERB_UNARY_RELU, .slope = KERB_NO_VALUE };
+    after = net_apply(g, IN(twice, scaled, acted, product, read, sum, constant, behind), "fuse-residual", 0);
     DONE(g, after);
 }
 
