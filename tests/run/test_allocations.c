@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The streaming path allocates nothing: this program's own malloc family counts every call of the process, those of libraries and modules too,
- * while frames go through. With the ref backend no call at all is allowed. With cpu, libgomp may set up the ring thread's team with the first
- * frame, and one caller cannot be silenced: oneDNN's dnnl_primitive_execute() builds a C++ map of its arguments each time (seen in 2.6.3).
- * So calls that come from oneDNN are counted apart, printed, and may only be small: a buffer taken every frame fails the test. */
+/* The streaming path allocates nothing: this program's own malloc family counts every call of the process, those of libraries and modules
+ * too, while frames go through. With the ref backend no call at all is allowed. With cpu, libgomp may set up the ring thread's team with
+ * the first frame, and one caller cannot be silenced: oneDNN's dnnl_primitive_execute() builds a C++ map of its arguments each time (seen
+ * in 2.6.3). So calls that come from oneDNN are counted apart, printed, and may only be small: a buffer taken every frame fails the test. */
 #include "kerb.h"
 
 #include <errno.h>
