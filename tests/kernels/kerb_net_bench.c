@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cpu.h"
 #include "net/backend.h"
@@ -107,9 +108,13 @@ static int run(const Options *o, const KerbBackend *b, const KerbGraph *g, KerbE
     KerbTrace trace = o->layers && b->trace ? b->trace(net) : (KerbTrace){ 0 };
     Layers layers = { calloc((size_t)trace.n + 1, sizeof(int64_t)), calloc((size_t)trace.n + 1, sizeof(int64_t)) };
     int status = 0;
+    double cpu_ms = 0; /* least processor time of a run: what to compare on a machine that others use too */
     for (int i = -1; ms && i < o->runs && !status; i++) {
         start = kerb_now_ns();
+        clock_t cpu = clock();
         if (b->run(net, error)) status = fail(error);
+        double used = (double)(clock() - cpu) * 1e3 / CLOCKS_PER_SEC;
+        if (i < 1 || used < cpu_ms) cpu_ms = used;
         if (i >= 0) ms[i] = (double)(kerb_now_ns() - start) * 1e-6;
         layers_note(&layers, trace, i < 0);
     }
@@ -118,7 +123,7 @@ static int run(const Options *o, const KerbBackend *b, const KerbGraph *g, KerbE
         layers_print(&layers, trace);
         size_t arena = 0, weights = 0;
         if (b->memory) b->memory(net, &arena, &weights);
-        printf("n %d  min %.2f  median %.2f  p99 %.2f ms  arena %.1f MB  weights %.1f MB\n", o->runs, ms[0], ms[o->runs / 2], ms[o->runs * 99 / 100],
+        printf("n %d  min %.2f  median %.2f  p99 %.2f ms  processor %.2f ms  arena %.1f MB  weights %.1f MB\n", o->runs, ms[0], ms[o->runs / 2], ms[o->runs * 99 / 100], cpu_ms,
                (double)arena * 1e-6, (double)weights * 1e-6);
         if (o->save) save_outputs(b, net, g, o->save);
     }
