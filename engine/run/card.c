@@ -283,7 +283,7 @@ static void parse_classes(CardReader *r, KerbCard *card)
 static KerbStatus parse_card(KerbCard *card, KerbError *error)
 {
     CardReader r = { card->where, error, KERB_OK };
-    warn_unknown(&r, "", card->root, "card name description input outputs classes palette data source licence license accuracy");
+    warn_unknown(&r, "", card->root, "card name description input outputs classes palette data recipe source licence license accuracy");
     int version = 1;
     read_integer(&r, card->root, "card", 1, 1000000, &version);
     if (r.status == KERB_OK && version != 1)
@@ -292,6 +292,7 @@ static KerbStatus parse_card(KerbCard *card, KerbError *error)
     read_text(&r, card->root, "name", &card->name);
     read_text(&r, card->root, "description", &card->description);
     read_text(&r, card->root, "data", &card->data);
+    read_text(&r, card->root, "recipe", &card->recipe);
     read_text(&r, card->root, "source", &card->source);
     read_text(&r, card->root, "license", &card->licence);
     read_text(&r, card->root, "licence", &card->licence);

@@ -26,7 +26,7 @@ typedef struct KerbCard {
     json_t *root;          /* card over metadata; NULL: neither is there. Owns every string below */
     char where[512];       /* for messages: the card's path, or "MODEL's metadata" */
     bool from_file;
-    const char *name, *description, *data, *source, *licence; /* NULL: not said */
+    const char *name, *description, *data, *recipe, *source, *licence; /* NULL: not said */
     const json_t *accuracy;
     int width_px, height_px; /* 0: not said */
     int multiple;            /* sides of a free input are multiples of this; 0: not said */

@@ -98,11 +98,11 @@ json_t *kerb_inspect_json(const KerbInspection *x)
     const KerbModel *m = x->model;
     const KerbCard *card = m->card;
     json_t *root =
-        json_pack("{s:s, s:I, s:b, s:I, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:o, s:o, s:i, s:f, s:I, s:I, s:I, s:o}",
+        json_pack("{s:s, s:I, s:b, s:I, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:o, s:o, s:i, s:f, s:I, s:I, s:I, s:o}",
                   "file", m->path, "bytes", (json_int_t)kerb_onnx_bytes(m->onnx), "supported", 1, "opset", (json_int_t)m->graph->opset,
                   "producer", m->graph->producer, "card", card->root ? card->where : NULL, "name", card->name, "description",
-                  card->description, "data", card->data, "source", card->source, "licence", card->licence, "assumed", m->assumed.text,
-                  "input", input_json(x), "outputs", outputs_json(x), "classes", classes_json(x), "operators", operators_json(x),
+                  card->description, "data", card->data, "recipe", card->recipe, "source", card->source, "licence", card->licence, "assumed",
+                  m->assumed.text, "input", input_json(x), "outputs", outputs_json(x), "classes", classes_json(x), "operators", operators_json(x),
                   "layer_count", x->n_layers, "gflop", x->flops / 1e9, "weight_bytes", (json_int_t)x->weight_bytes, "arena_bytes",
                   (json_int_t)x->plan->arena_bytes, "sum_bytes", (json_int_t)x->plan->sum_bytes, "backends", backends_json(x));
     if (!root) return NULL;

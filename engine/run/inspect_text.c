@@ -28,6 +28,7 @@ static void say_file(const KerbInspection *x, KerbText *out)
                      (long long)m->graph->opset, m->graph->producer ? ", by " : "", m->graph->producer ? m->graph->producer : "");
     kerb_text_append(out, "card         %s\n", card->root ? card->where : "none");
     if (card->data) kerb_text_append(out, "data         %s\n", card->data);
+    if (card->recipe) kerb_text_append(out, "recipe       %s\n", card->recipe);
     if (card->source) kerb_text_append(out, "source       %s\n", card->source);
     if (card->licence) kerb_text_append(out, "licence      %s\n", card->licence);
     if (card->accuracy) {
