@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* kerb-conformance: runs folders of ONNX backend cases on a backend, and says which fail. See --help. */
 #include <dirent.h>
-#include <dlfcn.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <limits.h>
@@ -12,7 +11,7 @@
 #include <unistd.h>
 
 #include "case.h"
-#include "net/ref/ref.h"
+#include "run/backends.h"
 
 enum { EXIT_ALL_PASSED = 0, EXIT_SOME_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -21,7 +20,7 @@ static const char help[] =
     "Runs ONNX backend cases: folders with model.onnx and test_data_set_N/{input,output}_M.pb. DIR is a case, or\n"
     "holds cases at any depth.\n"
     "\n"
-    "  --backend NAME  ref (default), or a module (cpu): kerb-NAME.so of KERB_MODULE_PATH or of ../modules beside this program\n"
+    "  --backend NAME  ref (default), or a module (cpu), found as the library finds it: KERB_MODULE_PATH names its folder\n"
     "  --only OP       only cases with a node of this ONNX operator type (Conv, Relu, ...)\n"
     "  --no-passes     run the graph as it was imported, not optimised\n"
     "  --errata        also run the cases whose expected values are known to be wrong (otherwise skipped, with the reason)\n"
@@ -61,42 +60,6 @@ static int usage_error(const char *format, const char *value)
     fprintf(stderr, format, value);
     fprintf(stderr, "\nTry: kerb-conformance --help\n");
     return EXIT_USAGE;
-}
-
-/* ---- backends */
-
-static void *open_module(const char *name, char *path, size_t bytes)
-{
-    const char *folder = getenv("KERB_MODULE_PATH");
-    if (folder && *folder) {
-        snprintf(path, bytes, "%s/kerb-%s.so", folder, name);
-    } else {
-        char self[PATH_MAX];
-        ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-        self[n > 0 ? n : 0] = '\0';
-        char *slash = strrchr(self, '/');
-        if (slash) *slash = '\0';
-        snprintf(path, bytes, "%s/../modules/kerb-%s.so", self, name);
-    }
-    return dlopen(path, RTLD_NOW | RTLD_LOCAL);
-}
-
-/* The module stays open until the end of the process. */
-static const KerbBackend *find_backend(const char *name)
-{
-    if (!strcmp(name, kerb_backend_ref.name)) return &kerb_backend_ref;
-    char path[PATH_MAX + 64];
-    setenv("OMP_WAIT_POLICY", "passive", 0); /* read when a module's libraries are loaded */
-    void *module = open_module(name, path, sizeof path);
-    if (!module) {
-        fprintf(stderr, "kerb-conformance: backend %s: %s\n", name, dlerror());
-        return NULL;
-    }
-    KerbBackendEntryFn entry = (KerbBackendEntryFn)(uintptr_t)dlsym(module, "kerb_backend");
-    KerbLogSink sink = kerb_log_sink();
-    const KerbBackend *backend = entry ? entry(KERB_BACKEND_ABI, &sink) : NULL;
-    if (!backend) fprintf(stderr, "kerb-conformance: %s is not a backend of this version\n", path);
-    return backend;
 }
 
 /* ---- results */
@@ -255,13 +218,18 @@ int main(int argc, char **argv)
     if (optind == argc) return usage_error("%s", "no DIR is given");
     for (int i = optind; i < argc; i++)
         if (!is_folder(argv[i])) return usage_error("\"%s\" is not a folder", argv[i]);
-    if (!(o.run.backend = find_backend(backend))) return EXIT_USAGE;
+    KerbBackendChoice choices[KERB_MAX_BACKENDS];
+    KerbError error = { 0 };
+    int n_choices;
+    if (kerb_backends_choose(backend, choices, &n_choices, &error) != KERB_OK) return usage_error("%s", error.message);
+    o.run.backend = choices[0].backend;
     Totals t = { .cases = json_array() };
     for (int i = optind; i < argc; i++) run_folder(argv[i], &o, &t, 0);
     if (t.found == 0) return usage_error("no case (a folder with model.onnx) in \"%s\"", argv[optind]);
     if (o.run.only && t.passed + t.failed + t.skipped == 0) return usage_error("no case has a node of type %s", o.run.only);
     report_totals(&o, &t);
     if (!o.json) json_decref(t.cases);
+    kerb_backends_release(choices, n_choices);
     if (t.passed < o.least) {
         fprintf(stderr, "kerb-conformance: at least %d were to pass\n", o.least);
         return EXIT_SOME_FAILED;
