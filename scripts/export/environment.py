@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""The Python with the engines that Kerb is compared with (requirements.txt): found, or made, and entered."""
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WORK = ROOT / "build/peers"
+DATA = pathlib.Path(os.environ.get("KERB_DATA", ROOT / "../shared/data")).resolve()
+SKIPPED = 77
+
+
+def enter(script, install=True):
+    """Runs `script` again inside that Python: KERB_PEERS_PYTHON, or build/peers/venv, which is made where it lacks. install False: skips (77) instead."""
+    python = pathlib.Path(os.environ.get("KERB_PEERS_PYTHON", WORK / "venv/bin/python"))
+    if pathlib.Path(sys.executable).parent == python.parent:
+        return
+    if not python.exists():
+        if not install:
+            print(f"skipped: {python} is not there: set KERB_PEERS_PYTHON to a Python that has onnxruntime, opencv-python-headless and numpy, "
+                  f"or make it: python3 -m venv {WORK}/venv && {WORK}/venv/bin/pip install onnxruntime opencv-python-headless numpy")
+            sys.exit(SKIPPED)
+        print(f"making {WORK}/venv (this fetches several GB)", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", WORK / "venv"], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "-r", ROOT / "scripts/export/requirements.txt"], check=True)
+    os.execv(python, [str(python), str(script), *sys.argv[1:]])
+
+
+def peer_models(names=None):
+    """name -> (ONNX file, width, height) of the networks of peer_nets.py in build/peers, exported where missing (with random weights)."""
+    import peer_nets
+    WORK.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for name, (_, width, height) in peer_nets.NETS.items():
+        path = WORK / f"{name}.onnx"
+        if names is not None and name not in names:
+            continue
+        if not path.exists():
+            print(f"exporting {name}", flush=True)
+            peer_nets.export(name, path)
+        found[name] = (path, width, height)
+    return found
