@@ -142,6 +142,8 @@ int kerb_check_convolutions_bf16(int count) { return kerb_check_conv(count, KERB
 
 /* ---- pools ---- */
 
+static uint32_t kerb_random_link(KerbGraph *g, KerbRandom *r, uint32_t x, const int64_t dims[4]);
+
 int kerb_check_pools(int count)
 {
     KerbRandom r = kerb_random_seeded("pools", 31);
@@ -170,6 +172,39 @@ int kerb_check_pools(int count)
         kerb_graph_free(&g);
     }
     printf("pools: %d cases, %d failed\n", count, failed);
+    return failed;
+}
+
+/* Pool with indices -> something -> unpool over the same windows. */
+int kerb_check_unpools(int count)
+{
+    KerbRandom r = kerb_random_seeded("unpools", 33);
+    int failed = 0;
+    for (int i = 0; i < count; i++) {
+        KerbGraph *g = NULL;
+        kerb_graph_new(&g, NULL);
+        int64_t xd[4] = { 1, kerb_random_in(&r, 1, 30), 0, 0 }, yd[4] = { 1, xd[1], 0, 0 };
+        KerbPoolAttrs a = { .window = { .n = 2, .dilation = { 1, 1 } } };
+        for (int j = 0; j < 2; j++) {
+            a.window.kernel[j] = kerb_random_in(&r, 1, 3);
+            a.window.stride[j] = a.window.kernel[j] + (kerb_random_in(&r, 0, 3) ? 0 : kerb_random_in(&r, -1, 1));
+            if (a.window.stride[j] < 1) a.window.stride[j] = 1;
+            yd[2 + j] = kerb_random_in(&r, 1, 12);
+            xd[2 + j] = (yd[2 + j] - 1) * a.window.stride[j] + a.window.kernel[j];
+        }
+        bool overlaps = a.window.stride[0] < a.window.kernel[0] || a.window.stride[1] < a.window.kernel[1];
+        uint32_t x = kerb_case_input(g, 4, xd), pooled[2] = { kerb_case_value(g, 4, yd), 0 };
+        pooled[1] = kerb_graph_add_value(g, "indices", KERB_I64, 4, yd);
+        uint32_t pool = kerb_graph_add_node(g, KERB_OP_MAX_POOL, "pool", 1, &x, 2, pooled);
+        g->nodes[pool].attrs.pool = a;
+        /* Where windows overlap, two may share their largest: what is written twice must be the same number, so nothing comes between. */
+        uint32_t y = kerb_case_value(g, 4, xd), in[3] = { overlaps ? pooled[0] : kerb_random_link(g, &r, pooled[0], yd), pooled[1], kerb_case_integers(g, 4, xd) };
+        kerb_case_node(g, KERB_OP_MAX_UNPOOL, 3, in, y)->attrs.pool = a;
+        kerb_case_output(g, y);
+        failed += kerb_report("unpools", i, g, kerb_case_run(g, &r, 1 + i % 3, KERB_PRECISION_F32), 1e-5);
+        kerb_graph_free(&g);
+    }
+    printf("unpools: %d cases, %d failed\n", count, failed);
     return failed;
 }
 
@@ -440,5 +475,67 @@ int kerb_check_softmax_and_means(int count)
         kerb_graph_free(&g);
     }
     printf("softmax and means: %d cases, %d failed\n", count, failed);
+    return failed;
+}
+
+/* ---- attention: both sides of the second product, scaled or not, on pictures seen as matrices ---- */
+
+static uint32_t kerb_case_product(KerbGraph *g, uint32_t a, uint32_t b, int64_t m, int64_t n)
+{
+    int64_t dims[3] = { 1, m, n };
+    uint32_t in[2] = { a, b }, y = kerb_case_value(g, 3, dims);
+    kerb_case_node(g, KERB_OP_MATMUL, 2, in, y);
+    return y;
+}
+static uint32_t kerb_case_flipped(KerbGraph *g, uint32_t x, int64_t m, int64_t n)
+{
+    int64_t dims[3] = { 1, m, n };
+    uint32_t y = kerb_case_value(g, 3, dims);
+    KerbNode *t = kerb_case_node(g, KERB_OP_TRANSPOSE, 1, &x, y);
+    t->attrs.transpose.n = 3;
+    t->attrs.transpose.perm[1] = 2;
+    t->attrs.transpose.perm[2] = 1;
+    return y;
+}
+static uint32_t kerb_case_matrix(KerbGraph *g, int64_t channels, int64_t h, int64_t w) /* (1, c, h, w) -> (1, c, h*w) */
+{
+    int64_t picture[4] = { 1, channels, h, w }, dims[3] = { 1, channels, h * w };
+    uint32_t in[2] = { kerb_case_input(g, 4, picture), kerb_case_integers(g, 3, dims) }, y = kerb_case_value(g, 3, dims);
+    kerb_case_node(g, KERB_OP_RESHAPE, 2, in, y);
+    return y;
+}
+
+int kerb_check_attentions(int count)
+{
+    KerbRandom r = kerb_random_seeded("attentions", 101);
+    int failed = 0;
+    for (int i = 0; i < count; i++) {
+        KerbGraph *g = NULL;
+        kerb_graph_new(&g, NULL);
+        const int64_t h = kerb_random_in(&r, 4, 12), w = kerb_random_in(&r, 16, 20), n = h * w, depth = kerb_random_in(&r, 1, 20), values = kerb_random_in(&r, 1, 70);
+        uint32_t q = kerb_case_flipped(g, kerb_case_matrix(g, depth, h, w), n, depth), k = kerb_case_matrix(g, depth, h, w), v = kerb_case_matrix(g, values, h, w);
+        uint32_t s = kerb_case_product(g, q, k, n, n);
+        const int64_t square[3] = { 1, n, n }, scalar[1] = { 1 };
+        if (kerb_random_in(&r, 0, 1)) {
+            uint32_t in[2] = { s, kerb_case_constant(g, &r, 1, scalar, 1) };
+            s = kerb_case_value(g, 3, square);
+            kerb_case_node(g, KERB_OP_BINARY, 2, in, s)->attrs.binary.kind = KERB_BINARY_MUL;
+        }
+        uint32_t p = kerb_case_value(g, 3, square);
+        kerb_case_node(g, KERB_OP_SOFTMAX, 1, &s, p)->attrs.softmax.axis = kerb_random_in(&r, 0, 1) ? 2 : -1;
+        if (kerb_random_in(&r, 0, 1)) { /* V P^T, and back to a picture */
+            uint32_t y = kerb_case_product(g, v, kerb_case_flipped(g, p, n, n), values, n);
+            const int64_t picture[4] = { 1, values, h, w };
+            uint32_t in[2] = { y, kerb_case_integers(g, 4, picture) }, z = kerb_case_value(g, 4, picture);
+            kerb_case_node(g, KERB_OP_RESHAPE, 2, in, z);
+            kerb_case_output(g, z);
+        } else {
+            kerb_case_output(g, kerb_case_product(g, p, kerb_case_flipped(g, v, n, values), n, values));
+        }
+        /* Scores reach sqrt(depth); their rounding, and the exponential's, weigh in each probability; a sum of weights that is 1. */
+        failed += kerb_report("attentions", i, g, kerb_case_run(g, &r, 1 + i % 3, KERB_PRECISION_F32), 1e-5);
+        kerb_graph_free(&g);
+    }
+    printf("attentions: %d cases, %d failed\n", count, failed);
     return failed;
 }

@@ -6,6 +6,8 @@
 int kerb_check_convolutions(int count);
 int kerb_check_convolutions_bf16(int count);
 int kerb_check_pools(int count);
+int kerb_check_unpools(int count);
+int kerb_check_attentions(int count);
 int kerb_check_elementwise(int count);
 int kerb_check_concats(int count);
 int kerb_check_resizes(int count);

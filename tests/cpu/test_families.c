@@ -14,6 +14,8 @@
 static void check_convolutions(void **state) { assert_int_equal(kerb_check_convolutions(N_CONVOLUTIONS), 0); }
 static void check_convolutions_bf16(void **state) { assert_int_equal(kerb_check_convolutions_bf16(N_OTHERS), 0); }
 static void check_pools(void **state) { assert_int_equal(kerb_check_pools(N_OTHERS), 0); }
+static void check_unpools(void **state) { assert_int_equal(kerb_check_unpools(N_OTHERS), 0); }
+static void check_attentions(void **state) { assert_int_equal(kerb_check_attentions(N_OTHERS), 0); }
 static void check_elementwise(void **state) { assert_int_equal(kerb_check_elementwise(N_OTHERS), 0); }
 static void check_concats(void **state) { assert_int_equal(kerb_check_concats(N_OTHERS), 0); }
 static void check_resizes(void **state) { assert_int_equal(kerb_check_resizes(N_OTHERS), 0); }
@@ -27,6 +29,7 @@ int main(void)
         cmocka_unit_test(check_convolutions), cmocka_unit_test(check_convolutions_bf16), cmocka_unit_test(check_pools),
         cmocka_unit_test(check_elementwise),  cmocka_unit_test(check_concats),           cmocka_unit_test(check_resizes),
         cmocka_unit_test(check_products),     cmocka_unit_test(check_moves),             cmocka_unit_test(check_softmax_and_means),
+        cmocka_unit_test(check_unpools),          cmocka_unit_test(check_attentions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,7 @@ static bool kerb_cpu_supports(const KerbGraph *g, const KerbNode *n, char *why, 
 
 static KerbStatus kerb_cpu_compile_node(KerbCompiler *c, const KerbNode *n)
 {
-    static const KerbCompileFn kinds[] = { kerb_cpu_compile_conv,    kerb_cpu_compile_pool,   kerb_cpu_compile_elementwise,
+    static const KerbCompileFn kinds[] = { kerb_cpu_compile_conv,    kerb_cpu_compile_pool,   kerb_cpu_compile_unpool,   kerb_cpu_compile_elementwise,
                                            kerb_cpu_compile_concat,  kerb_cpu_compile_view,   kerb_cpu_compile_shuffle, kerb_cpu_compile_resize,
                                            kerb_cpu_compile_reduce,  kerb_cpu_compile_softmax, kerb_cpu_compile_attention, kerb_cpu_compile_matmul, kerb_cpu_compile_pad };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Maximum and average pooling of pictures; maximum pooling with indices and its inverse. Where indices are only read by MaxUnpool they are kept as one
  * byte each: the place in the window. */
+#include <string.h>
+
 #include "base/error.h"
 #include "net/cpu/cpu.h"
 
@@ -67,37 +69,107 @@ static bool kerb_pool_spec(KerbCompiler *c, const KerbNode *n, KerbPooling *s)
     return w->kernel[0] >= 1 && w->kernel[0] <= MAX_ROWS && w->kernel[1] >= 1 && w->kernel[1] < 1 << 15 && s->sh > 0 && s->sw > 0 && s->dh > 0 && s->dw > 0;
 }
 
-/* Indices that only unpooling over the same window reads can be bytes. */
-static bool kerb_pool_indices_stay(const KerbCompiler *c, const KerbNode *n)
+/* Indices can be bytes where only unpooling over the same windows reads them, no pixel is in two windows, and the windows span the picture exactly
+ * (ONNX's flat indices count over what they span, so with rows left over unpooling does not put things back where they were). */
+static bool kerb_pool_indices_stay(const KerbCompiler *c, const KerbNode *n, const KerbPooling *s)
 {
     uint32_t id = n->outputs[1];
-    const KerbWindow *w = &n->attrs.pool.window;
-    if (c->readers[id] >= INT_MAX / 4 || w->kernel[0] * w->kernel[1] > 256) return false;
+    if (c->readers[id] >= INT_MAX / 4 || s->kh * s->kw > 256 || s->sh < s->kh || s->sw < s->kw || s->dh != 1 || s->dw != 1) return false;
+    if ((s->oh - 1) * s->sh + s->kh != s->ih + s->pad_top + s->pad_bottom || (s->ow - 1) * s->sw + s->kw != s->iw + s->pad_left + s->pad_right) return false;
+    const KerbValue *x = kerb_node_input(c->g, n, 0);
     for (int i = 0; i < c->g->n_nodes; i++) {
         const KerbNode *r = &c->g->nodes[i];
         for (int j = 0; j < r->n_inputs && !r->dead; j++) {
-            if (r->inputs[j] == id) return false; /* until unpooling by bytes is written, nobody reads them */
+            if (r->inputs[j] != id) continue;
+            const KerbValue *y = &c->g->values[r->outputs[0]], *v = kerb_node_input(c->g, r, 0);
+            if (r->op != KERB_OP_MAX_UNPOOL || j != 1 || v->dtype != KERB_F32 || y->rank != 4 || memcmp(y->dims, x->dims, 4 * sizeof y->dims[0])) return false;
         }
     }
     return true;
+}
+
+/* The byte indices of one pool are dense channels-last. */
+static KerbStatus kerb_pool_place_indices(KerbCompiler *c, const KerbNode *n, KerbOperand *out)
+{
+    const KerbValue *y = &c->g->values[n->outputs[1]];
+    KerbTensor t = kerb_tensor_channels_last(NULL, KERB_U8, 4, y->dims, y->dims[1]);
+    KerbStatus status = kerb_cpu_temporary(c, &t, out);
+    if (!status) kerb_cpu_alias(c, n->outputs[1], out, &t, 0);
+    return status;
 }
 
 KerbStatus kerb_cpu_compile_pool(KerbCompiler *c, const KerbNode *n, bool *done)
 {
     KerbPooling s;
     bool indices = n->n_outputs > 1 && n->outputs[1] != KERB_NO_VALUE;
-    if ((n->op != KERB_OP_MAX_POOL && n->op != KERB_OP_AVERAGE_POOL) || !kerb_pool_spec(c, n, &s) || (indices && !kerb_pool_indices_stay(c, n))) return KERB_OK;
+    if ((n->op != KERB_OP_MAX_POOL && n->op != KERB_OP_AVERAGE_POOL) || !kerb_pool_spec(c, n, &s) || (indices && !kerb_pool_indices_stay(c, n, &s))) return KERB_OK;
     *done = true;
-    KerbOperand o[2];
+    KerbOperand o[3];
     KerbStatus status = kerb_cpu_picture(c, n->inputs[0], KERB_DTYPE_NONE, &o[0]);
     if (!status) status = kerb_cpu_place(c, n->outputs[0], &o[1]);
+    if (!status && indices) status = kerb_pool_place_indices(c, n, &o[2]);
     if (!status && o[0].t.dtype != o[1].t.dtype) status = kerb_cpu_picture(c, n->inputs[0], o[1].t.dtype, &o[0]);
     if (status) return status;
-    KerbStep *step = kerb_cpu_step(c, &kerb_pool_step, n, o, 2, 0);
+    KerbStep *step = kerb_cpu_step(c, &kerb_pool_step, n, o, indices ? 3 : 2, 0);
     KerbPooling *state = kerb_cpu_object(c, sizeof *state);
     if (!step || !state) return KERB_ERROR_MEMORY;
     *state = s;
     step->state = state;
     kerb_cpu_label(c, step, "%s pool %dx%d stride %d %d %dx%d", s.maximum ? "max" : "average", s.kw, s.kh, s.sw, s.c, s.ow, s.oh);
     return KERB_OK;
+}
+
+/* ---- unpooling: every target pixel looks whether it was its window's largest ---- */
+
+static void kerb_unpool_row(void *arg, int index, int thread)
+{
+    const KerbPoolRun *r = arg;
+    const KerbPooling *s = r->step->state; /* of the pool: its source is this target */
+    const KerbTensor *x = &r->step->operands[0].t, *y = &r->step->operands[2].t;
+    const int image = index / s->ih, at = index % s->ih + s->pad_top, wy = at / s->sh, ky = at % s->sh;
+    float *out = (float *)y->data + (ptrdiff_t)index * s->iw * y->strides[3];
+    for (int px = 0; px < s->iw; px++, out += y->strides[3]) {
+        const int wx = (px + s->pad_left) / s->sw, kx = (px + s->pad_left) % s->sw;
+        if (wy >= s->oh || wx >= s->ow || ky >= s->kh || kx >= s->kw) { /* between windows */
+            memset(out, 0, (size_t)s->c * sizeof *out);
+            continue;
+        }
+        const ptrdiff_t window = ((ptrdiff_t)image * s->oh + wy) * s->ow + wx;
+        const float *in = (const float *)x->data + window * x->strides[3];
+        const uint8_t *place = (const uint8_t *)r->step->operands[1].t.data + window * s->c, mine = (uint8_t)(ky * s->kw + kx);
+        for (int i = 0; i < s->c; i++) out[i] = place[i] == mine ? in[i] : 0;
+    }
+}
+static KerbStatus kerb_unpool_run(KerbNet *net, KerbStep *step)
+{
+    const KerbPooling *s = step->state;
+    KerbPoolRun run = { net, step };
+    kerb_cpu_parallel(net->threads, s->n * s->ih, (double)s->n * s->ih * s->iw * s->c / 2, kerb_unpool_row, &run);
+    return KERB_OK;
+}
+static const KerbStepKind kerb_unpool_step = { "unpool", NULL, kerb_unpool_run, NULL };
+
+KerbStatus kerb_cpu_compile_unpool(KerbCompiler *c, const KerbNode *n, bool *done)
+{
+    if (n->op != KERB_OP_MAX_UNPOOL) return KERB_OK;
+    KerbOperand o[3] = { { .root = KERB_NO_ROOT }, kerb_cpu_value(c, n->inputs[1]) };
+    if (o[1].t.dtype != KERB_U8) return KERB_OK; /* ONNX's own indices: the reference's case */
+    *done = true;
+    KerbPooling *s = kerb_cpu_object(c, sizeof *s);
+    if (!s) return KERB_ERROR_MEMORY;
+    kerb_pool_spec(c, &c->g->nodes[c->g->values[n->inputs[1]].producer], s);
+    KerbStatus status = kerb_cpu_picture(c, n->inputs[0], KERB_F32, &o[0]);
+    KerbOperand target;
+    if (!status) status = kerb_cpu_place(c, n->outputs[0], &target);
+    if (status) return status;
+    o[2] = target;
+    if (target.t.dtype != KERB_F32) {
+        KerbTensor t = kerb_tensor_channels_last(NULL, KERB_F32, 4, target.t.dims, target.t.dims[1]);
+        if ((status = kerb_cpu_temporary(c, &t, &o[2]))) return status;
+    }
+    KerbStep *step = kerb_cpu_step(c, &kerb_unpool_step, n, o, 3, 0);
+    if (!step) return KERB_ERROR_MEMORY;
+    step->state = s;
+    kerb_cpu_label(c, step, "unpool %dx%d %d %dx%d", s->kw, s->kh, s->c, s->iw, s->ih);
+    return target.t.dtype == KERB_F32 ? KERB_OK : kerb_cpu_copy(c, n, &o[2], &target);
 }

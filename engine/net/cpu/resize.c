@@ -17,15 +17,16 @@ typedef struct KerbResizing {
     int n, c, ih, iw;
 } KerbResizing;
 
-/* ONNX: the place in the input of output index `o`. */
+/* ONNX: the place in the input of output index `o`. The resized length need not be whole where the model gives scales. */
 static double kerb_resize_place(const KerbResizeAttrs *a, double o, double scale, double in, double out)
 {
+    const double length = scale * in;
     switch (a->coordinates) {
-    case KERB_COORD_ALIGN_CORNERS: return out == 1 ? 0 : o * (in - 1) / (out - 1);
+    case KERB_COORD_ALIGN_CORNERS: return out == 1 || length == 1 ? 0 : o * (in - 1) / (length - 1);
     case KERB_COORD_ASYMMETRIC: return o / scale;
     case KERB_COORD_PYTORCH_HALF_PIXEL: return out > 1 ? (o + 0.5) / scale - 0.5 : 0;
     case KERB_COORD_HALF_PIXEL_SYMMETRIC: {
-        double adjustment = out / (scale * in), centre = in / 2;
+        double adjustment = out / length, centre = in / 2;
         return centre * (1 - adjustment) + (o + 0.5) / scale - 0.5;
     }
     default: return (o + 0.5) / scale - 0.5;
