@@ -73,6 +73,7 @@ static gchar *kerb_fault_of_source(KerbSource *s, const GError *error)
         return g_strdup_printf("%s has no video track, or none that can be decoded: %s", s->text, error->message);
     if (s->kind == KERB_SOURCE_CAMERA || s->kind == KERB_SOURCE_RTSP)
         return g_strdup_printf("%s is lost or does not answer: %s", s->text, error->message);
+    if (g_str_has_prefix(error->message, s->text)) return g_strdup(error->message); /* the source's own words */
     return g_strdup_printf("%s cannot be read: %s", s->text, error->message);
 }
 

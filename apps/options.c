@@ -105,7 +105,23 @@ gboolean kerb_options_size(const char *option, const char *text, gint *width, gi
     return TRUE;
 }
 
-static gboolean kerb_options_check(KerbOptions *o)
+/* The element would only warn. */
+static gboolean kerb_options_check_palette(const char *palette, int *exit_code)
+{
+    KerbClass *classes = g_new(KerbClass, KERB_MAX_CLASSES);
+    KerbError error = { 0 };
+    int n;
+    KerbStatus status = kerb_classes_load(palette, classes, &n, &error);
+    if (status != KERB_OK) {
+        kerb_say("--palette: %s", error.message);
+        *exit_code = kerb_exit_code(status);
+    }
+    g_free(classes);
+    return status == KERB_OK;
+}
+
+/* *exit_code is KERB_EXIT_USAGE before. */
+static gboolean kerb_options_check(KerbOptions *o, int *exit_code)
 {
     static const char *const precisions[] = { "auto", "f32", "bf16", NULL };
     static const char *const fits[] = { "auto", "stretch", "letterbox", "crop", NULL };
@@ -127,6 +143,7 @@ static gboolean kerb_options_check(KerbOptions *o)
         kerb_say("--threads=%d is outside 0 (one a core) to 256.", o->threads);
         return FALSE;
     }
+    if (o->palette && !kerb_options_check_palette(o->palette, exit_code)) return FALSE;
     if (!(o->rate >= 0.001 && o->rate <= 1000)) {
         kerb_say("--rate=%g is outside 0.001 to 1000 frames a second.", o->rate);
         return FALSE;
@@ -164,7 +181,7 @@ gboolean kerb_options_parse(const KerbCommand *command, KerbOptions *o, unsigned
         *exit_code = KERB_EXIT_OK;
         ok = FALSE;
     } else {
-        ok = kerb_options_check(o);
+        ok = kerb_options_check(o, exit_code);
     }
     if (!o->arguments) o->arguments = g_new0(gchar *, 1);
     g_strfreev(args);

@@ -17,8 +17,6 @@
 
 /* A live source that is silent for so long is lost. */
 #define KERB_SILENCE_S 10.0
-/* A file that is over so much before its end is cut. */
-#define KERB_CUT_S 0.5
 
 typedef struct KerbRecord {
     KerbOptions options;
@@ -74,10 +72,7 @@ static int kerb_record_build(KerbRecord *r, const gchar *source)
         r->labels = kerb_recording_new(GST_BIN(r->pipeline), kerb_record_labels_kind(r->labels_out), r->labels_out, r->force, &exit_code);
         if (!r->labels) return exit_code;
     }
-    if (r->audio) {
-        r->source->audio = kerb_record_audio_pad;
-        r->source->audio_user = r;
-    }
+    if (r->audio) kerb_source_keep_audio(r->source, kerb_record_audio_pad, r);
     gboolean linked = gst_element_link_pads(r->source->bin, "src", r->kerbseg, "sink") && gst_element_link_pads(r->kerbseg, "src", r->recording->head, NULL) &&
                       (!r->labels || gst_element_link_pads(r->kerbseg, "labels", r->labels->head, NULL));
     if (!linked) {
@@ -106,18 +101,20 @@ static gboolean kerb_record_signal(gpointer user)
     return G_SOURCE_CONTINUE;
 }
 
+/* A setting that kerbseg does not take is the user's to correct; what it says of single frames goes on; decoders' complaints are counted, not repeated. */
 static void kerb_record_warning(KerbRecord *r, GstMessage *message)
 {
     GError *error = NULL;
     gst_message_parse_warning(message, &error, NULL);
-    const GstStructure *details = NULL;
-    gst_message_parse_warning_details(message, &details);
     gboolean of_kerbseg = GST_MESSAGE_SRC(message) == GST_OBJECT(r->kerbseg);
-    /* Decoders' complaints are counted, not repeated. */
-    if (of_kerbseg)
+    if (of_kerbseg && g_error_matches(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS) && !kerb_source_counts(r->source).frames) {
+        if (r->fault.side == KERB_FAULT_NONE) r->fault = (KerbFault){ KERB_FAULT_NETWORK, KERB_EXIT_USAGE, g_strdup(error->message) };
+        g_main_loop_quit(r->loop);
+    } else if (of_kerbseg) {
         kerb_warn("%s", error->message);
-    else if (r->options.verbose)
+    } else if (r->options.verbose) {
         kerb_warn("%s: %s", GST_MESSAGE_SRC_NAME(message), error->message);
+    }
     g_clear_error(&error);
 }
 
@@ -132,7 +129,7 @@ static gboolean kerb_record_message(GstBus *bus, GstMessage *message, gpointer u
     case GST_MESSAGE_WARNING: kerb_record_warning(r, message); break;
     case GST_MESSAGE_ELEMENT: kerb_fault_note_missing(message, r->source); break;
     case GST_MESSAGE_ERROR:
-        kerb_fault_read(&r->fault, message, r->source, r->recording->path);
+        kerb_fault_read(&r->fault, message, r->source, r->recording->name);
         /* What the source could give is finished in order; nothing can be finished where the output or the network has failed. */
         if (r->fault.side == KERB_FAULT_SOURCE && kerb_source_counts(r->source).frames)
             kerb_source_stop(r->source);
@@ -188,27 +185,40 @@ static double kerb_record_stat(const GstStructure *stats, const char *name)
     return value;
 }
 
-/* What is missing in the recording, in words, or NULL. */
-static gchar *kerb_record_losses(KerbRecord *r, const KerbSourceCounts *c, gdouble done_s, gdouble total_s)
+static guint64 kerb_record_lost(KerbRecord *r, const KerbSourceCounts *c)
+{
+    /* Stopped on the way, the decoder was not asked for its last pictures. */
+    return r->source->stopping || c->coded <= c->decoded ? 0 : c->coded - c->decoded;
+}
+
+static void kerb_record_add_loss(GString *text, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static void kerb_record_add_loss(GString *text, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (text->len) g_string_append(text, "; ");
+    g_string_append_vprintf(text, format, args);
+    va_end(args);
+}
+
+#define N_FORMAT "%" G_GUINT64_FORMAT
+
+/* What is missing or mended in the recording, in words, or NULL. */
+static gchar *kerb_record_losses(KerbRecord *r, const KerbSourceCounts *c)
 {
     GString *text = g_string_new(NULL);
-    guint64 lost = c->coded > c->decoded ? c->coded - c->decoded : 0;
-    if (r->signals || r->source->limit_reached) lost = 0; /* the decoder was not asked for its last pictures */
-    if (lost)
-        g_string_append_printf(text, "%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " frames could not be decoded and are lost", lost, c->coded);
-    if (c->damaged) g_string_append_printf(text, "%s%" G_GUINT64_FORMAT " frames are damaged", text->len ? "; " : "", c->damaged);
-    if (c->unread) g_string_append_printf(text, "%s%" G_GUINT64_FORMAT " images could not be read", text->len ? "; " : "", c->unread);
-    if (c->retimed)
-        g_string_append_printf(text, "%s%" G_GUINT64_FORMAT " frames had no time stamp, or one that is not after the one before, and got one",
-                               text->len ? "; " : "", c->retimed);
-    if (!r->signals && !r->source->limit_reached && total_s > 0 && done_s < total_s - KERB_CUT_S) {
-        gdouble fps = kerb_source_fps(r->source, NULL, NULL);
-        g_string_append_printf(text, "%sthe file says %.2f s and ends after %.2f s", text->len ? "; " : "", total_s, done_s);
-        if (fps > 0) g_string_append_printf(text, " (about %.0f frames are missing)", (total_s - done_s) * fps);
+    gdouble missing_s, fps = kerb_source_fps(r->source, NULL, NULL);
+    guint64 lost = kerb_record_lost(r, c);
+    if (lost) kerb_record_add_loss(text, N_FORMAT " of " N_FORMAT " frames could not be decoded and are lost", lost, c->coded);
+    if (c->damaged) kerb_record_add_loss(text, N_FORMAT " frames are damaged", c->damaged);
+    if (c->unread) kerb_record_add_loss(text, N_FORMAT " images could not be read", c->unread);
+    if (c->untimed) kerb_record_add_loss(text, N_FORMAT " frames had no time stamp: they follow each other at %.4g fps", c->untimed, fps > 0 ? fps : 25);
+    if (c->retimed) kerb_record_add_loss(text, N_FORMAT " time stamps were not after the one before and were mended", c->retimed);
+    if (kerb_source_is_cut(r->source, &missing_s)) {
+        kerb_record_add_loss(text, "the file ends %.2f s before its time", missing_s);
+        if (fps > 0) g_string_append_printf(text, " (about %.0f frames are missing)", missing_s * fps);
     }
-    if (text->len) return g_string_free(text, FALSE);
-    g_string_free(text, TRUE);
-    return NULL;
+    return g_string_free(text, text->len == 0);
 }
 
 static void kerb_record_json(KerbRecord *r, const GstStructure *stats, const KerbSourceCounts *c, gdouble seconds, gdouble elapsed_s, const gchar *losses,
@@ -220,11 +230,11 @@ static void kerb_record_json(KerbRecord *r, const GstStructure *stats, const Ker
     gst_structure_get_uint64(stats, "frames-out", &frames);
     json_t *root = json_pack(
         "{s:s, s:s, s:s?, s:s, s:s, s:i, s:i, s:I, s:f, s:f, s:f, s:{s:f, s:f, s:f, s:f}, s:I, s:I, s:I, s:s?, s:b, s:s?, s:s?, s:i}", "source",
-        r->source->text, "output", r->recording->path, "codec", r->recording->codec, "model", r->options.model, "backend",
+        r->source->text, "output", r->recording->name, "codec", r->recording->codec, "model", r->options.model, "backend",
         gst_structure_get_string(stats, "backend"), "width", width, "height", height, "frames", (json_int_t)frames, "seconds", seconds, "elapsed_s", elapsed_s,
         "fps", elapsed_s > 0 ? (double)frames / elapsed_s : 0, "stages_ms", "queue", kerb_record_stat(stats, "queue-ms"), "in",
         kerb_record_stat(stats, "in-ms"), "net", kerb_record_stat(stats, "net-ms"), "out", kerb_record_stat(stats, "out-ms"), "lost_frames",
-        (json_int_t)(c->coded > c->decoded ? c->coded - c->decoded : 0), "damaged_frames", (json_int_t)c->damaged, "scaled_frames", (json_int_t)c->scaled,
+        (json_int_t)kerb_record_lost(r, c), "damaged_frames", (json_int_t)c->damaged, "scaled_frames", (json_int_t)c->scaled,
         "losses", losses, "complete", (int)r->ended, "sheet", r->sheet, "labels", r->labels_out, "exit_code", exit_code);
     json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     putchar('\n');
@@ -237,7 +247,7 @@ static void kerb_record_summary(KerbRecord *r, const GstStructure *stats, gdoubl
     gint width, height;
     kerb_source_fps(r->source, &width, &height);
     gst_structure_get_uint64(stats, "frames-out", &frames);
-    kerb_say("%s: %" G_GUINT64_FORMAT " frames, %.2f s, %d x %d, %s%s", r->recording->path, frames, seconds, width, height, r->recording->codec,
+    kerb_say("%s: %" G_GUINT64_FORMAT " frames, %.2f s, %d x %d, %s%s", r->recording->name, frames, seconds, width, height, r->recording->codec,
              r->audio_found ? ", with audio" : "");
     kerb_say("%.1f fps; a frame: in %.2f ms, network %.2f ms, out %.2f ms; %s", elapsed_s > 0 ? (double)frames / elapsed_s : 0,
              kerb_record_stat(stats, "in-ms"), kerb_record_stat(stats, "net-ms"), kerb_record_stat(stats, "out-ms"), gst_structure_get_string(stats, "backend"));
@@ -273,11 +283,11 @@ static int kerb_record_finish(KerbRecord *r)
     g_object_get(r->kerbseg, "stats", &stats, NULL);
     gst_structure_get_uint64(stats, "frames-out", &frames);
     kerb_source_position(r->source, &done_s, &total_s);
+    KerbSourceCounts counts = kerb_source_counts(r->source);
+    gchar *losses = kerb_record_losses(r, &counts); /* asks the elements: before they stop */
     gdouble elapsed_s = (gdouble)(g_get_monotonic_time() - (r->first_us ? r->first_us : r->began_us)) / 1e6;
     gst_element_set_state(r->pipeline, GST_STATE_NULL);
     int exit_code = kerb_record_verdict(r, frames);
-    KerbSourceCounts counts = kerb_source_counts(r->source);
-    gchar *losses = kerb_record_losses(r, &counts, done_s, total_s);
     if (frames) {
         if (losses) kerb_warn("%s.", losses);
         if (r->sheet_taker && !kerb_sheet_write(r->sheet_taker, r->sheet) && !exit_code) exit_code = KERB_EXIT_STORAGE;

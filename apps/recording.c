@@ -159,10 +159,13 @@ static GstPadProbeReturn kerb_recording_bytes(GstPad *pad, GstPadProbeInfo *info
     if (r->part) {
         r->lost_name = kerb_recording_take_place(r);
         if (r->lost_name)
-            kerb_warn("%s cannot be given its name (%s): the recording is %s", r->path, r->lost_name, r->part);
+            kerb_warn("%s cannot be given its name (%s): the recording is %s", r->name, r->lost_name, r->part);
         else
             g_clear_pointer(&r->part, g_free);
-        if (r->lost_name) g_free(r->path), r->path = g_steal_pointer(&r->part);
+        if (r->lost_name) {
+            g_free(r->name);
+            r->name = g_steal_pointer(&r->part);
+        }
     }
     gboolean sync = now_us - r->synced_us >= KERB_SYNC_US;
     if (sync) r->synced_us = now_us;
@@ -181,7 +184,7 @@ static gboolean kerb_recording_open_part(KerbRecording *r, int *exit_code)
     r->part = g_build_filename(folder, name, NULL);
     int fd = g_mkstemp_full(r->part, O_RDWR | O_CLOEXEC, 0666);
     if (fd < 0) {
-        kerb_say("%s cannot be written: %s.", r->path, g_strerror(errno));
+        kerb_say("%s cannot be written: %s.", r->name, g_strerror(errno));
         *exit_code = KERB_EXIT_STORAGE;
         g_clear_pointer(&r->part, g_free);
     } else {
@@ -225,6 +228,7 @@ KerbRecording *kerb_recording_new(GstBin *pipeline, KerbRecordingKind kind, cons
     g_mutex_init(&r->lock);
     r->replace = force;
     r->kind = kind;
+    r->name = g_strdup(path);
     r->path = realpath(path, NULL); /* a link stays one: what it points to is replaced */
     if (!r->path) r->path = g_strdup(path);
     gboolean there = !g_stat(r->path, &st), in_place = there && !S_ISREG(st.st_mode);
@@ -283,6 +287,7 @@ gboolean kerb_recording_close(KerbRecording **recording)
     g_mutex_clear(&r->lock);
     g_free(r->part);
     g_free(r->path);
+    g_free(r->name);
     g_free(r->codec);
     g_free(r->lost_name);
     g_free(r);

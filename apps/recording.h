@@ -12,7 +12,8 @@ typedef enum KerbRecordingKind { KERB_RECORDING_VIDEO, KERB_RECORDING_LABELS, KE
 
 typedef struct KerbRecording {
     KerbRecordingKind kind;
-    gchar *path;
+    gchar *name;        /* as the user wrote it */
+    gchar *path;        /* links followed */
     gchar *part;        /* the name until there is data; NULL: written in place (a device, a pipe), or renamed already */
     gboolean replace;   /* an older file may be replaced */
     gchar *codec;       /* "H.264 (x264enc)"; NULL: not chosen yet, or raw */

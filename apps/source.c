@@ -9,10 +9,14 @@
 #include <string.h>
 
 #define KERB_FORMATS "{ I420, NV12, YV12, NV21, YUY2, UYVY, RGB, BGR, RGBx, BGRx, RGBA, BGRA, GRAY8 }"
-/* Video is decoded; audio is left as it is where Matroska can hold it, and decoded elsewhere. */
-#define KERB_AUDIO_CAPS                                                                                                                    \
-    "audio/x-raw; audio/mpeg, mpegversion = (int) 4, framed = (boolean) true, stream-format = (string) raw; audio/mpeg, mpegversion = (int) 1, "  \
-    "parsed = (boolean) true; audio/x-opus; audio/x-vorbis; audio/x-ac3, framed = (boolean) true; audio/x-flac, framed = (boolean) true"
+/* A file whose frames are over so much before its end is cut. */
+#define CUT_S 0.5
+/* Packets of which decoders hold pictures back, at most. */
+#define MOST_CODED 256
+/* Audio that Matroska holds as it is. */
+#define COPIED_AUDIO_CAPS                                                                                                                  \
+    "audio/mpeg, mpegversion = (int) 4, framed = (boolean) true, stream-format = (string) raw; audio/mpeg, mpegversion = (int) 1, parsed = "    \
+    "(boolean) true; audio/x-opus; audio/x-vorbis; audio/x-ac3, framed = (boolean) true; audio/x-flac, framed = (boolean) true"
 
 /* ----------------------------------------------------------------------------------------------- what passes: time, size */
 
@@ -73,20 +77,39 @@ static GstClockTime kerb_source_frame_duration(const KerbSource *s)
     return gst_util_uint64_scale_int(GST_SECOND, s->first.fps_d, s->first.fps_n);
 }
 
-/* A time stamp after the one before: raw streams have none, damaged ones jump back. */
+/* The next time stamp that went into the decoder, for decoders that lose them (GIF's). NONE: there is none. Lock held. */
+static GstClockTime kerb_source_next_coded(KerbSource *s)
+{
+    GstClockTime next = GST_CLOCK_TIME_NONE;
+    for (guint i = s->coded_pts->len; i-- > 0;) {
+        GstClockTime pts = g_array_index(s->coded_pts, GstClockTime, i);
+        if (GST_CLOCK_TIME_IS_VALID(s->last_pts) && pts <= s->last_pts)
+            g_array_remove_index_fast(s->coded_pts, i);
+        else
+            next = MIN(next, pts);
+    }
+    return next;
+}
+
+/* A time stamp after the one before: raw streams have none, damaged ones jump back. Lock held. */
+static GstClockTime kerb_source_pts(KerbSource *s, GstClockTime pts)
+{
+    GstClockTime coded = kerb_source_next_coded(s);
+    gboolean known = GST_CLOCK_TIME_IS_VALID(pts), begun = GST_CLOCK_TIME_IS_VALID(s->last_pts);
+    if (known && (!begun || pts > s->last_pts)) return pts;
+    if (GST_CLOCK_TIME_IS_VALID(coded)) return coded;
+    s->counts.untimed += !known;
+    s->counts.retimed += known;
+    if (!begun) return s->segment.start;
+    return s->last_pts + (known ? GST_MSECOND : kerb_source_frame_duration(s));
+}
+
 static GstPadProbeReturn kerb_source_frame(KerbSource *s, GstPadProbeInfo *info)
 {
     GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER(info);
-    GstClockTime pts = GST_BUFFER_PTS(buffer);
     g_mutex_lock(&s->lock);
-    gboolean known = GST_CLOCK_TIME_IS_VALID(pts), begun = GST_CLOCK_TIME_IS_VALID(s->last_pts);
-    gboolean retime = !known || (begun && pts <= s->last_pts);
-    if (retime) {
-        if (!begun)
-            pts = s->segment.start;
-        else
-            pts = s->last_pts + (known ? GST_MSECOND : kerb_source_frame_duration(s));
-    }
+    GstClockTime pts = kerb_source_pts(s, GST_BUFFER_PTS(buffer));
+    gboolean retime = pts != GST_BUFFER_PTS(buffer);
     guint64 time = gst_segment_to_running_time(&s->segment, GST_FORMAT_TIME, pts);
     if (!GST_CLOCK_TIME_IS_VALID(time)) time = pts; /* outside the segment: the elements behind will clip it */
     if (!GST_CLOCK_TIME_IS_VALID(s->first_time)) s->first_time = time;
@@ -97,7 +120,6 @@ static GstPadProbeReturn kerb_source_frame(KerbSource *s, GstPadProbeInfo *info)
         s->last_time = time;
         s->last_pts = pts;
         s->counts.frames++;
-        s->counts.retimed += retime;
         s->counts.scaled += s->width != s->first.width || s->height != s->first.height;
         s->last_frame_us = g_get_monotonic_time();
     }
@@ -131,6 +153,9 @@ static GstPadProbeReturn kerb_source_probe_out(GstPad *pad, GstPadProbeInfo *inf
         g_mutex_lock(&s->lock);
         gst_event_copy_segment(GST_PAD_PROBE_INFO_EVENT(info), &s->segment);
         g_mutex_unlock(&s->lock);
+    } else if (GST_EVENT_TYPE(GST_PAD_PROBE_INFO_EVENT(info)) == GST_EVENT_EOS && !kerb_source_counts(s).frames) {
+        /* Nothing behind the source knows yet what it would have to end. */
+        GST_ELEMENT_ERROR(s->bin, STREAM, DECODE, ("%s has no frame that can be decoded.", s->text), (NULL));
     }
     return GST_PAD_PROBE_OK;
 }
@@ -170,9 +195,11 @@ static gboolean kerb_source_is_shown(GstPad *pad, GstBuffer *buffer)
 static GstPadProbeReturn kerb_source_count_coded(GstPad *pad, GstPadProbeInfo *info, gpointer user)
 {
     KerbSource *s = user;
-    if (!kerb_source_is_countable(pad) || !kerb_source_is_shown(pad, GST_PAD_PROBE_INFO_BUFFER(info))) return GST_PAD_PROBE_OK;
+    GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER(info);
+    if (!kerb_source_is_shown(pad, buffer)) return GST_PAD_PROBE_OK;
     g_mutex_lock(&s->lock);
-    s->counts.coded++;
+    if (GST_BUFFER_PTS_IS_VALID(buffer) && s->coded_pts->len < MOST_CODED) g_array_append_val(s->coded_pts, GST_BUFFER_PTS(buffer));
+    s->counts.coded += kerb_source_is_countable(pad);
     g_mutex_unlock(&s->lock);
     return GST_PAD_PROBE_OK;
 }
@@ -258,6 +285,19 @@ static GstElement *kerb_source_deinterlace(KerbSource *s, GstCaps *caps)
     return element;
 }
 
+/* Whether a stream of these caps is to be taken further apart: video is; what is not asked for needs no decoder to be there. */
+static gboolean kerb_source_decodes(GstElement *decoder, GstPad *pad, GstCaps *caps, gpointer user)
+{
+    KerbSource *s = user;
+    const gchar *name = gst_structure_get_name(gst_caps_get_structure(caps, 0));
+    if (!g_str_has_prefix(name, "audio/")) return !g_str_has_prefix(name, "text/") && !g_str_has_prefix(name, "subpicture/");
+    if (!s->audio) return FALSE;
+    GstCaps *copied = gst_caps_from_string(COPIED_AUDIO_CAPS);
+    gboolean is_copied = gst_caps_can_intersect(caps, copied);
+    gst_caps_unref(copied);
+    return !is_copied;
+}
+
 static void kerb_source_pad_added(GstElement *decoder, GstPad *pad, gpointer user)
 {
     KerbSource *s = user;
@@ -335,8 +375,9 @@ static GstElement *kerb_source_decoder(KerbSource *s, int *exit_code)
         kerb_say("GStreamer's uridecodebin is missing. Install gstreamer1.0-plugins-base.");
         *exit_code = KERB_EXIT_INTERNAL;
     } else {
-        g_object_set(decoder, "uri", uri, "expose-all-streams", FALSE, NULL);
+        g_object_set(decoder, "uri", uri, NULL);
         gst_bin_add(GST_BIN(s->bin), decoder);
+        g_signal_connect(decoder, "autoplug-continue", G_CALLBACK(kerb_source_decodes), s);
         g_signal_connect(decoder, "pad-added", G_CALLBACK(kerb_source_pad_added), s);
         g_signal_connect(decoder, "no-more-pads", G_CALLBACK(kerb_source_no_more_pads), s);
         g_signal_connect(s->bin, "deep-element-added", G_CALLBACK(kerb_source_element_added), s);
@@ -379,6 +420,7 @@ KerbSource *kerb_source_new(const char *text, gdouble rate, gdouble limit_s, int
     KerbSource *s = g_new0(KerbSource, 1);
     g_mutex_init(&s->lock);
     s->text = g_strdup(text);
+    s->coded_pts = g_array_new(FALSE, FALSE, sizeof(GstClockTime));
     s->rate = rate;
     s->first_time = s->last_time = s->last_pts = GST_CLOCK_TIME_NONE;
     s->limit = limit_s > 0 ? (GstClockTime)llround(limit_s * 1e9) : GST_CLOCK_TIME_NONE;
@@ -417,10 +459,17 @@ void kerb_source_free(KerbSource **source)
     if (!s) return;
     gst_clear_object(&s->bin);
     if (s->images) g_ptr_array_free(s->images, TRUE);
+    g_array_free(s->coded_pts, TRUE);
     g_mutex_clear(&s->lock);
     g_free(s->missing);
     g_free(s->text);
     g_free(s);
+}
+
+void kerb_source_keep_audio(KerbSource *s, KerbSourceAudioFn audio, gpointer user)
+{
+    s->audio = audio;
+    s->audio_user = user;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- asking */
@@ -454,19 +503,36 @@ KerbSourceCounts kerb_source_counts(KerbSource *s)
     return counts;
 }
 
-void kerb_source_position(KerbSource *s, gdouble *done_s, gdouble *total_s)
+/* As the file says; 0: it does not. */
+static gdouble kerb_source_length_s(KerbSource *s)
 {
     gint64 duration = 0;
-    if (s->live || !gst_element_query_duration(s->bin, GST_FORMAT_TIME, &duration)) duration = 0;
-    g_mutex_lock(&s->lock);
+    return s->live || !gst_element_query_duration(s->bin, GST_FORMAT_TIME, &duration) || duration < 0 ? 0 : (gdouble)duration / 1e9;
+}
+
+void kerb_source_position(KerbSource *s, gdouble *done_s, gdouble *total_s)
+{
+    *total_s = kerb_source_length_s(s);
     *done_s = 0;
+    g_mutex_lock(&s->lock);
     if (GST_CLOCK_TIME_IS_VALID(s->last_time)) *done_s = (gdouble)(s->last_time - s->first_time + kerb_source_frame_duration(s)) / 1e9;
-    *total_s = (gdouble)duration / 1e9;
     if (GST_CLOCK_TIME_IS_VALID(s->limit)) {
         gdouble limit_s = (gdouble)s->limit / 1e9;
         *total_s = *total_s > 0 ? MIN(*total_s, limit_s) : limit_s;
     }
     g_mutex_unlock(&s->lock);
+}
+
+gboolean kerb_source_is_cut(KerbSource *s, gdouble *missing_s)
+{
+    gdouble length_s = kerb_source_length_s(s);
+    g_mutex_lock(&s->lock);
+    /* Against the running time, for a stream that begins late is not shorter for it. */
+    gdouble end_s = GST_CLOCK_TIME_IS_VALID(s->last_time) ? (gdouble)(s->last_time + kerb_source_frame_duration(s)) / 1e9 : 0;
+    *missing_s = length_s - end_s;
+    gboolean cut = s->kind == KERB_SOURCE_FILE && !s->stopping && length_s > 0 && *missing_s > CUT_S;
+    g_mutex_unlock(&s->lock);
+    return cut;
 }
 
 gdouble kerb_source_silence_s(KerbSource *s, gint64 since_us)

@@ -18,7 +18,8 @@ typedef struct KerbSourceCounts {
     guint64 decoded;  /* of those, pictures that left it */
     guint64 damaged;  /* pictures that the decoder marks as damaged */
     guint64 frames;   /* pictures that left the source */
-    guint64 retimed;  /* of those, how many got another time stamp (none, or not after the one before) */
+    guint64 untimed;  /* of those, how many came without a time stamp and got one */
+    guint64 retimed;  /* and how many got another, because theirs was not after the one before */
     guint64 scaled;   /* of those, how many were of another size than the first */
     guint64 unread;   /* image files that could not be read */
 } KerbSourceCounts;
@@ -31,10 +32,10 @@ typedef struct KerbSource {
     KerbSourceKind kind;
     gboolean live;     /* frames come at their own time */
     GstElement *bin;   /* floating until it is added to a pipeline */
-    KerbSourceAudioFn audio; /* NULL: audio is left out */
-    gpointer audio_user;
 
     /* The rest belongs to source*.c. */
+    KerbSourceAudioFn audio; /* NULL: audio is left out */
+    gpointer audio_user;
     GMutex lock;
     KerbSourceCounts counts;
     GstElement *convert, *fit; /* borrowed from the bin */
@@ -43,6 +44,7 @@ typedef struct KerbSource {
     gint width, height;        /* of what comes now */
     GstClockTime first_time, last_time; /* running time of the first and the latest frame */
     GstClockTime last_pts;
+    GArray *coded_pts;         /* of GstClockTime: of packets whose picture has not come out yet */
     GstClockTime limit;        /* NONE: no limit */
     gboolean limit_reached, stopping, has_video, said_size;
     GPtrArray *images;         /* of file names */
@@ -58,12 +60,17 @@ KerbSource *kerb_source_new(const char *text, gdouble rate, gdouble limit_s, int
 /* After the pipeline that holds the bin has been stopped. */
 void kerb_source_free(KerbSource **source);
 
+/* Before the pipeline starts: audio goes out as well, as it is where Matroska can hold it, decoded elsewhere. */
+void kerb_source_keep_audio(KerbSource *source, KerbSourceAudioFn audio, gpointer user);
+
 /* Ends the stream in order: what was read so far comes out, then EOS. Any thread; does not wait. Again: nothing more. */
 void kerb_source_stop(KerbSource *source);
 
 KerbSourceCounts kerb_source_counts(KerbSource *source);
-/* Seconds from the first frame to the end of the latest, and in all (0: not known). */
+/* Seconds from the first frame to the end of the latest, and in all (0: not known). A limit is the end, too. */
 void kerb_source_position(KerbSource *source, gdouble *done_s, gdouble *total_s);
+/* Whether the end came of itself, well before the length that the file claims; then *missing_s is what is missing. */
+gboolean kerb_source_is_cut(KerbSource *source, gdouble *missing_s);
 /* Seconds since the last frame (or since `since_us`, if there was none). */
 gdouble kerb_source_silence_s(KerbSource *source, gint64 since_us);
 /* Frames a second as the stream says; 0 where it does not. Size of the first frame; 0 before it. */

@@ -105,7 +105,7 @@ static gboolean kerb_view_open_window(KerbView *v)
     const KerbClass *classes = v->frame.meta ? kerb_seg_meta_classes(v->frame.meta, &n) : NULL;
     v->classes = g_memdup2(classes, (gsize)n * sizeof *classes);
     v->n_classes = n;
-    v->quit = !kerb_options_display(&v->options, v->classes, n, &v->display);
+    if (!kerb_options_display(&v->options, v->classes, n, &v->display)) return FALSE;
     v->width = info->width;
     v->height = info->height;
     v->picture = g_malloc0((gsize)v->width * (gsize)v->height * 4);

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of the command share: a folder of its own for each test, a model, `kerb` itself, and a look into recordings with ffprobe."""
+import json
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import zlib
+
+import tiny_onnx
+
+BUILD = pathlib.Path(os.environ.get("KERB_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build/release"))
+KERB = BUILD / "bin/kerb"
+DATA = pathlib.Path(os.environ.get("KERB_DATA", "/nonexistent"))
+SMALL = "test:?size=64x36"  # a drive that costs nothing
+NEEDS_FFPROBE = unittest.skipUnless(shutil.which("ffprobe"), "ffprobe is not installed")
+NEEDS_FFMPEG = unittest.skipUnless(shutil.which("ffmpeg"), "ffmpeg is not installed")
+
+
+def needs_data(*names):
+    return unittest.skipUnless(all((DATA / n).exists() for n in names), f"KERB_DATA ({DATA}) has no {', '.join(names)}")
+
+
+class KerbCase(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="kerb-test-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.model = tiny_onnx.model(self.folder / "tiny.onnx")
+        self.output = self.folder / "out.mkv"
+
+    def kerb(self, *arguments, code=0, env=None, timeout=100):
+        """Runs `kerb`, expects this exit code. A signal (a crash) never is what is expected."""
+        command = [str(KERB), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=self.folder, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL)
+        self.assertEqual(done.returncode, code, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def refused(self, code, *arguments, says=(), env=None):
+        """Expects this exit code, words in the message, and no traces of a library's own complaints."""
+        done = self.kerb(*arguments, code=code, env=env)
+        for word in [says] if isinstance(says, str) else says:
+            self.assertIn(word, done.stderr)
+        self.assertTrue(done.stderr.startswith("kerb: "), done.stderr)
+        self.assertNotIn("CRITICAL", done.stderr)
+        return done
+
+    def record(self, source, *arguments, code=0, env=None, timeout=100):
+        """`kerb record` to self.output; returns its JSON summary."""
+        done = self.kerb("record", source, "-o", self.output, "--model", self.model, "--json", "--threads", 1, *arguments, code=code, env=env, timeout=timeout)
+        self.assertNotIn("CRITICAL", done.stderr)
+        self.stderr = done.stderr
+        return json.loads(done.stdout)
+
+    def start(self, *arguments):
+        """A `kerb record` of an endless drive to self.output, once its recording is there."""
+        # A source at its own pace: there is time to interrupt it.
+        process = subprocess.Popen([str(KERB), "record", SMALL + "&live=1&fps=50", "-o", str(self.output), "--model", str(self.model), *map(str, arguments)],
+                                   stderr=subprocess.PIPE, text=True, cwd=self.folder)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        end = time.monotonic() + 30
+        while not (self.output.exists() and self.output.stat().st_size > 2000):
+            self.assertIsNone(process.poll(), "kerb ended by itself")
+            self.assertLess(time.monotonic(), end, "no recording came")
+            time.sleep(0.02)
+        return process
+
+    def probe(self, path=None):
+        """Time stamps in seconds, one a decoded frame, and the stream's facts. Fails where ffprobe finds fault with the file."""
+        done = subprocess.run(["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "frame=pts_time:stream=codec_name,width,height:format=duration",
+                               "-of", "json", str(path or self.output)], capture_output=True, text=True, check=True)
+        report = json.loads(done.stdout)
+        facts = {**report["streams"][0], "duration": report["format"].get("duration"), "complaints": done.stderr}
+        return [float(f["pts_time"]) for f in report.get("frames", [])], facts
+
+    def leftovers(self):
+        """Half-made recordings that lie about."""
+        return [p.name for p in self.folder.iterdir() if p.name.startswith(".")]
+
+
+def png(path):
+    """Width, height and rows of bytes of an RGB PNG with 8 bits."""
+    data, at, idat = pathlib.Path(path).read_bytes(), 8, b""
+    while at < len(data):
+        length, kind = struct.unpack(">I4s", data[at:at + 8])
+        body = data[at + 8:at + 8 + length]
+        if kind == b"IHDR":
+            width, height, bits, color = struct.unpack(">IIBB", body[:10])
+            assert (bits, color) == (8, 2), (bits, color)
+        if kind == b"IDAT":
+            idat += body
+        at += 12 + length
+    raw, stride, rows, above = zlib.decompress(idat), width * 3, [], bytearray(width * 3)
+    for y in range(height):
+        filter_kind, row = raw[y * (stride + 1)], bytearray(raw[y * (stride + 1) + 1:(y + 1) * (stride + 1)])
+        for i in range(stride):
+            a, b, c = row[i - 3] if i >= 3 else 0, above[i], above[i - 3] if i >= 3 else 0
+            if filter_kind == 1:
+                row[i] = (row[i] + a) & 255
+            elif filter_kind == 2:
+                row[i] = (row[i] + b) & 255
+            elif filter_kind == 3:
+                row[i] = (row[i] + (a + b) // 2) & 255
+            elif filter_kind == 4:
+                p = a + b - c
+                row[i] = (row[i] + min((abs(p - a), 0, a), (abs(p - b), 1, b), (abs(p - c), 2, c))[2]) & 255
+        rows.append(bytes(row))
+        above = row
+    return width, height, rows
+
+
+def write_ppm(path, width, height, rgb):
+    """One colour."""
+    pathlib.Path(path).write_bytes(f"P6\n{width} {height}\n255\n".encode() + bytes(rgb) * (width * height))
+
+
+def main():
+    program = unittest.main(verbosity=2, exit=False)
+    result = program.result
+    if not result.wasSuccessful():
+        sys.exit(1)
+    sys.exit(77 if result.testsRun and len(result.skipped) == result.testsRun else 0)

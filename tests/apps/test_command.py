@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The command line itself: help, hints, models, devices, inspect, bench."""
+import json
+import os
+import shutil
+import unittest
+
+import kerb_case
+import tiny_onnx
+from kerb_case import SMALL, KerbCase
+
+SUBCOMMANDS = ("record", "view", "bench", "inspect", "devices")
+
+
+class Help(KerbCase):
+    def test_help_names_all(self):
+        text = self.kerb("--help").stdout
+        for name in SUBCOMMANDS:
+            self.assertIn(f"  {name} ", text)
+
+    def test_every_subcommand_has_examples(self):
+        for name in SUBCOMMANDS:
+            text = self.kerb(name, "--help").stdout
+            self.assertIn("Examples:", text)
+            self.assertIn(f"kerb {name}", text)
+            self.assertEqual(text, self.kerb("help", name).stdout)
+
+    def test_version(self):
+        self.assertRegex(self.kerb("--version").stdout, r"^kerb \d+\.\d+\.\d+\n$")
+
+    def test_hints(self):
+        self.refused(2, says="record, view, bench")
+        self.refused(2, "recrod", says="Did you mean record?")
+        self.refused(2, "frobnicate", says="kerb --help")
+        self.refused(2, "record", SMALL, "-o", self.output, "--forse", says="Did you mean --force?")
+        self.refused(2, "view", "--nothing-like-it", says="kerb view --help")
+        self.refused(2, "record", "--model", self.model, says=["needs SOURCE", "kerb record --help"])
+        self.refused(2, "record", SMALL, "--model", self.model, says="-o FILE.mkv")
+        self.refused(2, "record", "a", "b", "-o", self.output, "--model", self.model, says="in quotes")
+
+    def test_values_are_checked(self):
+        for option, valid in (("--visualize=cubist", "side-by-side"), ("--precision=f8", "bf16"), ("--fit=tight", "letterbox"), ("--alpha=2", "0 (frame only) to 1"),
+                              ("--alpha=nan", "0 (frame only) to 1"), ("--threads=-1", "256"), ("--network-size=640", "640x"), ("--network-size=0x5", "1 to 16384"),
+                              ("--rate=0", "0.001 to 1000"), ("--duration=-1", "seconds")):
+            self.refused(2, "record", SMALL, "-o", self.output, "--model", self.model, option, says=[option.split("=")[0], valid.replace("640x", "width x height")])
+
+
+class Model(KerbCase):
+    def test_environment(self):
+        self.kerb("record", SMALL, "-o", self.output, "--duration", 0.1, env={"KERB_MODEL": str(self.model)})
+
+    def test_missing(self):
+        self.refused(3, "record", SMALL, "-o", self.output, "--model", self.folder / "none.onnx", says="none.onnx")
+        self.assertFalse(self.output.exists())
+        self.assertEqual(self.leftovers(), [])
+
+    def test_not_onnx(self):
+        cases = {"empty.onnx": b"", "text.onnx": b"hello, this is no model\n" * 20, "net.pth": b"PK\x03\x04" + bytes(200), "net.tflite": b"\x1c\0\0\0TFL3" + bytes(200),
+                 "cut.onnx": self.model.read_bytes()[:100]}
+        for name, data in cases.items():
+            path = self.folder / name
+            path.write_bytes(data)
+            for command in (["inspect", path], ["record", SMALL, "-o", self.output, "--model", path], ["bench", "--model", path]):
+                with self.subTest(name=name, command=command[0]):
+                    self.refused(3, *command, says=name)
+
+    def test_unsupported_operator(self):
+        path = tiny_onnx.model(self.folder / "odd.onnx", operator="NoSuch")
+        for command in (["inspect", path], ["record", SMALL, "-o", self.output, "--model", path]):
+            self.refused(3, *command, says=["NoSuch", "the_odd_one"])
+
+    def test_unknown_class_backend_palette(self):
+        self.refused(2, "record", SMALL, "-o", self.output, "--model", self.model, "--backend", "abacus", says="abacus")
+        for option in ("--palette=beige", "--labels=none.txt"):
+            self.refused(3, "record", SMALL, "-o", self.output, "--model", self.model, option, says=option.split("=")[1])
+        self.refused(2, "record", SMALL, "-o", self.output, "--model", self.model, "--classes", "green,mauve", says=["mauve", "red, green, blue"])
+        self.refused(2, "view", SMALL, "--model", self.model, "--classes", "mauve", says="mauve", env={"SDL_VIDEODRIVER": "dummy"})
+        self.assertEqual(self.leftovers() + [p for p in self.folder.iterdir() if p == self.output], [])
+
+    def test_no_cpu_module(self):
+        """Without it the reference runs, and says that it is slow."""
+        alone = self.folder / "alone"  # modules are also looked for beside libkerb.so: a copy of it has none there
+        alone.mkdir()
+        for library in (kerb_case.BUILD / "lib").glob("libkerb.so*"):
+            shutil.copy2(library, alone)
+        done = self.kerb("record", SMALL, "-o", self.output, "--model", self.model, "--duration", 0.2, "--json",
+                         env={"KERB_MODULE_PATH": str(alone), "LD_LIBRARY_PATH": str(alone)})
+        self.assertIn("slow", done.stderr)
+        self.assertIn("kerb-cpu.so", done.stderr)
+        self.assertIn("ref", json.loads(done.stdout)["backend"])
+        self.refused(6, "record", SMALL, "-o", self.output, "--force", "--model", self.model, "--backend", "cpu", says="kerb-cpu.so",
+                     env={"KERB_MODULE_PATH": str(alone), "LD_LIBRARY_PATH": str(alone)})
+
+
+class Reports(KerbCase):
+    def test_inspect(self):
+        text = self.kerb("inspect", self.model).stdout
+        self.assertIn("Conv", text)
+        report = json.loads(self.kerb("inspect", self.model, "--json", "--layers").stdout)
+        self.assertEqual([c["name"] for c in report["classes"]], ["red", "green", "blue"])
+        self.assertIn("after", self.kerb("inspect", tiny_onnx.model(self.folder / "relu.onnx", operator="Relu"), "--passes").stdout)
+
+    def test_devices(self):
+        devices = json.loads(self.kerb("devices", "--json").stdout)
+        self.assertIn("ref", [d["name"] for d in devices])
+        self.assertTrue(any(d["usable"] for d in devices))
+        for d in devices:
+            self.assertTrue(d["precisions"] if d["usable"] else d["remedy"], d)
+        self.assertIn("ref", self.kerb("devices").stdout)
+        self.refused(2, "devices", "extra", says="extra")
+
+    def test_bench(self):
+        report = json.loads(self.kerb("bench", "--model", self.model, "--frames", 20, "--json").stdout)
+        for path in ("library", "element"):
+            r = report[path]
+            self.assertEqual(r["n"], 20)
+            self.assertGreater(r["fps"], 0)
+            for quantiles in [r["frame_ms"], *(r["stages_ms"][s] for s in ("in", "net", "out", "total"))]:
+                self.assertTrue(0 <= quantiles["min"] <= quantiles["median"] <= quantiles["p99"], quantiles)
+            self.assertGreaterEqual(r["stages_ms"]["total"]["median"], r["stages_ms"]["net"]["median"])
+        self.assertEqual((report["width"], report["height"]), (64, 36))
+        only = json.loads(self.kerb("bench", "--model", self.model, "--element", "--seconds", 0.1, "--size", "70x50", "--json").stdout)
+        self.assertNotIn("library", only)
+        self.assertEqual((only["width"], only["height"]), (70, 50))
+        self.assertIn("median", self.kerb("bench", "--model", self.model, "--library", "--frames", 3).stdout)
+        self.refused(2, "bench", "--model", self.model, "--size", "big", says="--size")
+        self.refused(3, "bench", "--model", self.model, "--source", "none.mp4", says="none.mp4")
+
+
+class Views(KerbCase):
+    def view(self, *arguments):
+        self.kerb("view", "test:", "--model", self.model, "--frames", 3, "--screenshot", "shot.png", *arguments, env={"SDL_VIDEODRIVER": "dummy"})
+        return kerb_case.png(self.folder / "shot.png")
+
+    def test_screenshot(self):
+        """Of the mask: nothing but the three class colours, away from legend and figures; and the sky is blue."""
+        width, height, rows = self.view("--visualize", "mask")
+        self.assertEqual((width, height), (640, 360))
+        left = {rows[y][3 * x:3 * x + 3] for y in range(height // 2) for x in range(width // 4)}
+        self.assertLessEqual(left, {b"\xff\0\0", b"\0\xff\0", b"\0\0\xff"})
+        self.assertEqual(rows[0][:3], b"\0\0\xff")
+        self.assertNotEqual(len({bytes(r[3 * (width - 30):3 * (width - 20)]) for r in rows[20:80]}), 1)  # the legend is there
+
+    def test_overlay_differs(self):
+        self.assertNotEqual(self.view("--visualize", "none")[2], self.view("--alpha", "1")[2])
+
+    def test_bad_source(self):
+        self.refused(3, "view", "none.mp4", "--model", self.model, says="none.mp4", env={"SDL_VIDEODRIVER": "dummy"})
+
+    def test_no_display(self):
+        self.refused(2, "view", SMALL, "--model", self.model, says="kerb record", env={"SDL_VIDEODRIVER": "x11", "DISPLAY": ":9999"})
+
+    @unittest.skipUnless(shutil.which("Xvfb") and shutil.which("xvfb-run"), "Xvfb is not installed")
+    def test_x11(self):
+        import subprocess
+        subprocess.run(["xvfb-run", "-a", str(kerb_case.KERB), "view", SMALL, "--model", str(self.model), "--frames", "3", "--screenshot", "x.png"], check=True,
+                       cwd=self.folder, timeout=90, env={**os.environ, "SDL_VIDEODRIVER": "x11"})
+        self.assertGreater(kerb_case.png(self.folder / "x.png")[0], 100)
+
+
+if __name__ == "__main__":
+    kerb_case.main()
