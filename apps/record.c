@@ -45,6 +45,14 @@ static void kerb_record_audio_pad(gpointer user, GstPad *pad)
     if (!r->audio_found) kerb_warn("the audio of %s cannot be put into Matroska and is left out.", r->source->text);
 }
 
+/* A stream that begins at 1.5 s shall do so in the recording. */
+static void kerb_record_start(gpointer user, GstClockTimeDiff offset)
+{
+    KerbRecord *r = user;
+    kerb_recording_set_start(r->recording, offset);
+    if (r->labels) kerb_recording_set_start(r->labels, offset);
+}
+
 static KerbRecordingKind kerb_record_labels_kind(const gchar *path)
 {
     return g_str_has_suffix(path, ".gray") || g_str_has_suffix(path, ".raw") ? KERB_RECORDING_RAW : KERB_RECORDING_LABELS;
@@ -71,6 +79,10 @@ static int kerb_record_build(KerbRecord *r, const gchar *source)
     if (r->labels_out) {
         r->labels = kerb_recording_new(GST_BIN(r->pipeline), kerb_record_labels_kind(r->labels_out), r->labels_out, r->force, &exit_code);
         if (!r->labels) return exit_code;
+    }
+    if (!r->source->live) {
+        r->source->start = kerb_record_start;
+        r->source->start_user = r;
     }
     if (r->audio) kerb_source_keep_audio(r->source, kerb_record_audio_pad, r);
     gboolean linked = gst_element_link_pads(r->source->bin, "src", r->kerbseg, "sink") && gst_element_link_pads(r->kerbseg, "src", r->recording->head, NULL) &&

@@ -167,7 +167,7 @@ static GstPadProbeReturn kerb_recording_bytes(GstPad *pad, GstPadProbeInfo *info
             r->name = g_steal_pointer(&r->part);
         }
     }
-    gboolean sync = now_us - r->synced_us >= KERB_SYNC_US;
+    gboolean sync = r->syncs && now_us - r->synced_us >= KERB_SYNC_US;
     if (sync) r->synced_us = now_us;
     g_mutex_unlock(&r->lock);
     if (sync) {
@@ -198,7 +198,7 @@ static gboolean kerb_recording_open_part(KerbRecording *r, int *exit_code)
 
 /* ---------------------------------------------------------------------------------------------------------------- making */
 
-static gboolean kerb_recording_build(KerbRecording *r, GstBin *pipeline, gboolean seekable)
+static gboolean kerb_recording_build(KerbRecording *r, GstBin *pipeline)
 {
     gboolean raw = r->kind == KERB_RECORDING_RAW;
     GstElement *sink = kerb_element("filesink");
@@ -214,7 +214,7 @@ static gboolean kerb_recording_build(KerbRecording *r, GstBin *pipeline, gboolea
     gst_object_unref(pad);
     if (raw) return gst_element_link_many(r->head, r->tail, sink, NULL);
     gst_bin_add(pipeline, r->mux);
-    g_object_set(r->mux, "timecodescale", KERB_TIMECODE_NS, "writing-app", "kerb", "streamable", !seekable, NULL);
+    g_object_set(r->mux, "timecodescale", KERB_TIMECODE_NS, "writing-app", "kerb", "streamable", !r->syncs, NULL);
     pad = gst_element_get_static_pad(r->head, "sink");
     gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, kerb_recording_caps, r, NULL);
     gst_object_unref(pad);
@@ -232,10 +232,16 @@ KerbRecording *kerb_recording_new(GstBin *pipeline, KerbRecordingKind kind, cons
     r->path = realpath(path, NULL); /* a link stays one: what it points to is replaced */
     if (!r->path) r->path = g_strdup(path);
     gboolean there = !g_stat(r->path, &st), in_place = there && !S_ISREG(st.st_mode);
+    r->syncs = !in_place || S_ISBLK(st.st_mode);
     *exit_code = KERB_EXIT_INTERNAL;
     gboolean ok = in_place || kerb_recording_open_part(r, exit_code);
-    if (!ok || !kerb_recording_build(r, pipeline, !in_place || S_ISBLK(st.st_mode))) kerb_recording_close(&r);
+    if (!ok || !kerb_recording_build(r, pipeline)) kerb_recording_close(&r);
     return r;
+}
+
+void kerb_recording_set_start(KerbRecording *r, GstClockTimeDiff offset)
+{
+    if (r->mux && offset > 0) g_object_set(r->mux, "cluster-timestamp-offset", (guint64)offset, NULL);
 }
 
 /* Decoded audio: FLAC where it is there, as it is elsewhere. */

@@ -20,6 +20,7 @@ typedef struct KerbRecording {
     GstElement *head;   /* borrowed from the pipeline: where video goes in */
     GstElement *tail;   /* and the queue before the container, behind the encoder */
     GstElement *mux;    /* NULL: raw */
+    gboolean syncs;     /* a file that one can go back in, and that a disk holds; not a pipe */
     gint64 synced_us;
     GMutex lock;
     gchar *lost_name;   /* why it could not take its place; NULL: it could */
@@ -32,6 +33,9 @@ int kerb_recording_check(const gchar *path, gboolean force, const gchar *source)
 /* Adds the elements to the pipeline. NULL, having said what is missing; *exit_code is set then. The
  * encoder is chosen when the size of the video is known. */
 KerbRecording *kerb_recording_new(GstBin *pipeline, KerbRecordingKind kind, const gchar *path, gboolean force, int *exit_code);
+
+/* Time stamps become later by so much: the muxer counts from the start of the stream, which need not be 0. Before the first frame comes to it. */
+void kerb_recording_set_start(KerbRecording *recording, GstClockTimeDiff offset);
 
 /* Links audio of these caps: as it is where Matroska can hold it. Streaming thread, before data flows. FALSE: it cannot be. */
 gboolean kerb_recording_add_audio(KerbRecording *recording, GstPad *pad);

@@ -113,6 +113,8 @@ static GstPadProbeReturn kerb_source_frame(KerbSource *s, GstPadProbeInfo *info)
     guint64 time = gst_segment_to_running_time(&s->segment, GST_FORMAT_TIME, pts);
     if (!GST_CLOCK_TIME_IS_VALID(time)) time = pts; /* outside the segment: the elements behind will clip it */
     if (!GST_CLOCK_TIME_IS_VALID(s->first_time)) s->first_time = time;
+    gboolean is_first = s->counts.frames == 0;
+    guint64 own = s->pts_is_time ? pts : gst_segment_to_stream_time(&s->segment, GST_FORMAT_TIME, pts);
     gboolean over = GST_CLOCK_TIME_IS_VALID(s->limit) && time >= s->first_time + s->limit;
     if (over) {
         s->limit_reached = TRUE;
@@ -124,6 +126,7 @@ static GstPadProbeReturn kerb_source_frame(KerbSource *s, GstPadProbeInfo *info)
         s->last_frame_us = g_get_monotonic_time();
     }
     g_mutex_unlock(&s->lock);
+    if (is_first && s->start && GST_CLOCK_TIME_IS_VALID(own)) s->start(s->start_user, GST_CLOCK_DIFF(time, own));
     if (over) {
         kerb_source_stop(s);
         gst_buffer_unref(buffer);
@@ -229,6 +232,8 @@ static void kerb_source_element_added(GstBin *bin, GstBin *sub, GstElement *elem
     GObjectClass *klass = G_OBJECT_GET_CLASS(element);
     const gchar *what = gst_element_get_metadata(element, GST_ELEMENT_METADATA_KLASS);
     if (s->kind == KERB_SOURCE_RTSP && g_object_class_find_property(klass, "drop-on-latency")) g_object_set(element, "latency", 200u, NULL);
+    GstElementFactory *factory = gst_element_get_factory(element);
+    if (factory && !strcmp(GST_OBJECT_NAME(factory), "matroskademux")) s->pts_is_time = TRUE; /* before any data flows */
     if (!what || !strstr(what, "Decoder") || (!strstr(what, "Video") && !strstr(what, "Image"))) return;
     if (g_object_class_find_property(klass, "max-errors")) g_object_set(element, "max-errors", -1, NULL);
     if (g_object_class_find_property(klass, "qos")) g_object_set(element, "qos", FALSE, NULL);

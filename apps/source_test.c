@@ -24,13 +24,22 @@ static gboolean kerb_test_option(KerbTestWish *wish, const char *key, const char
         return TRUE;
     }
     if (!strcmp(key, "fps")) {
+        gint64 below = 1;
         fps = g_ascii_strtod(value, &end);
+        if (end != value && *end == '/') { /* 30000/1001 */
+            below = g_ascii_strtoll(end + 1, &end, 10);
+            fps = below > 0 ? fps / (gdouble)below : 0;
+        }
         if (end != value && !*end && fps >= 0.1 && fps <= 1000) {
             gst_util_double_to_fraction(fps, &wish->fps_n, &wish->fps_d);
+            if (below > 1 && below <= 1001 * 1001) {
+                wish->fps_n = (gint)(fps * (gdouble)below + 0.5);
+                wish->fps_d = (gint)below;
+            }
             return TRUE;
         }
     }
-    kerb_say("test: %s=%s is not understood. Options are seed=0..4294967295, size=WxH, fps=0.1..1000 and live=0|1: test:night?seed=3&size=1280x720&fps=30", key,
+    kerb_say("test: %s=%s is not understood. Options are seed=0..4294967295, size=WxH, fps=0.1..1000 (or 30000/1001) and live=0|1: test:night?seed=3&size=1280x720&fps=30", key,
              value);
     return FALSE;
 }
