@@ -38,6 +38,7 @@ struct _KerbDriveSrc {
     guint8 *rgb, *label_bytes; /* scratch for a frame in RGB, and for labels that nobody asked for */
     GstPad *labels; /* the bin's, borrowed; under the object lock; a ref is taken to push */
     gboolean labels_begun;
+    GstBuffer *pending; /* labels of the frame that fill() has drawn, until it is pushed */
 };
 
 G_DEFINE_TYPE(KerbDriveSrc, kerb_drive_src, GST_TYPE_PUSH_SRC)
@@ -72,7 +73,8 @@ static void begin_labels(KerbDriveSrc *self, GstPad *pad)
                                         self->info.height, "framerate", GST_TYPE_FRACTION, self->info.fps_n, self->info.fps_d, NULL);
     gst_pad_push_event(pad, gst_event_new_caps(caps));
     gst_caps_unref(caps);
-    gst_pad_push_event(pad, gst_event_new_segment(&GST_BASE_SRC(self)->segment));
+    GstEvent *segment = gst_pad_get_sticky_event(GST_BASE_SRC_PAD(self), GST_EVENT_SEGMENT, 0);
+    if (segment) gst_pad_push_event(pad, segment);
     self->labels_begun = TRUE;
 }
 
@@ -97,6 +99,28 @@ static GstPadProbeReturn forward_event(GstPad *src, GstPadProbeInfo *info, gpoin
     default: break;
     }
     gst_object_unref(pad);
+    return GST_PAD_PROBE_OK;
+}
+
+/* Labels go out when their frame does (not when it is drawn: the events that belong before it have not passed yet), just before it. A branch that
+ * ends, flushes or is unlinked does not end the other. */
+static GstPadProbeReturn push_labels(GstPad *src, GstPadProbeInfo *info, gpointer user)
+{
+    KerbDriveSrc *self = KERB_DRIVE_SRC(user);
+    GstBuffer *labels = self->pending;
+    self->pending = NULL;
+    GstPad *pad = ref_labels(self);
+    if (labels && pad) {
+        GstBuffer *frame = GST_PAD_PROBE_INFO_BUFFER(info);
+        GST_BUFFER_PTS(labels) = GST_BUFFER_PTS(frame);
+        GST_BUFFER_DURATION(labels) = GST_BUFFER_DURATION(frame);
+        GST_BUFFER_OFFSET(labels) = GST_BUFFER_OFFSET(frame);
+        if (!self->labels_begun) begin_labels(self, pad);
+        gst_pad_push(pad, labels);
+    } else {
+        gst_clear_buffer(&labels);
+    }
+    gst_clear_object(&pad);
     return GST_PAD_PROBE_OK;
 }
 
@@ -132,15 +156,6 @@ static void convert(const KerbDriveSrc *self, GstVideoFrame *frame)
         guint8 *out = (guint8 *)GST_VIDEO_FRAME_PLANE_DATA(frame, 0) + y * GST_VIDEO_FRAME_PLANE_STRIDE(frame, 0);
         for (int x = 0; x < info->width; x++, p += 3, out += step) out[r] = p[0], out[g] = p[1], out[b] = p[2];
     }
-}
-
-static GstFlowReturn push_labels(KerbDriveSrc *self, GstPad *pad, GstBuffer *labels, GstBuffer *frame)
-{
-    if (!self->labels_begun) begin_labels(self, pad);
-    GST_BUFFER_PTS(labels) = GST_BUFFER_PTS(frame);
-    GST_BUFFER_DURATION(labels) = GST_BUFFER_DURATION(frame);
-    GST_BUFFER_OFFSET(labels) = GST_BUFFER_OFFSET(frame);
-    return gst_pad_push(pad, labels);
 }
 
 static GstFlowReturn fill(GstPushSrc *src, GstBuffer *buffer)
@@ -191,14 +206,8 @@ static GstFlowReturn fill(GstPushSrc *src, GstBuffer *buffer)
     GST_BUFFER_OFFSET_END(buffer) = (guint64)n + 1;
     self->frame = n + 1;
 
-    if (labels) {
-        GstFlowReturn flow = push_labels(self, pad, labels, buffer);
-        /* A branch that ends or is unlinked does not end the other; errors end both. */
-        if (flow < GST_FLOW_EOS && flow != GST_FLOW_FLUSHING) {
-            gst_object_unref(pad);
-            return flow;
-        }
-    }
+    gst_clear_buffer(&self->pending); /* of a frame that a flush threw away */
+    self->pending = labels;
     gst_clear_object(&pad);
     return GST_FLOW_OK;
 }
@@ -218,6 +227,7 @@ static GstCaps *fixate(GstBaseSrc *src, GstCaps *caps)
 
 static void free_scratch(KerbDriveSrc *self)
 {
+    gst_clear_buffer(&self->pending);
     g_clear_pointer(&self->rgb, g_free);
     g_clear_pointer(&self->label_bytes, g_free);
 }
@@ -326,6 +336,7 @@ static void kerb_drive_src_init(KerbDriveSrc *self)
     gst_video_info_init(&self->info);
     gst_base_src_set_format(GST_BASE_SRC(self), GST_FORMAT_TIME);
     gst_pad_add_probe(GST_BASE_SRC_PAD(self), GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM | GST_PAD_PROBE_TYPE_EVENT_FLUSH, forward_event, self, NULL);
+    gst_pad_add_probe(GST_BASE_SRC_PAD(self), GST_PAD_PROBE_TYPE_BUFFER, push_labels, self, NULL);
 }
 
 /* ---- the bin */
