@@ -77,7 +77,8 @@ typedef struct KerbSeg {
     KerbSegItem items[KERB_SEG_MAX_ITEMS];
     guint first, in_flight, n_items; /* a ring: in_flight items from `first`, of n_items */
     gboolean flushing, running;
-    GstFlowReturn flow; /* downstream's last word */
+    GstFlowReturn flow;     /* downstream's last word, all pads together */
+    gboolean picture_ended; /* the source pad's peer has said EOS */
     KerbSegCounters counters;
     KerbSegRate rate;
     GstClockTime frame_duration; /* nominal */

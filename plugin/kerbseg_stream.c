@@ -218,6 +218,24 @@ static void kerb_seg_stamp_map(GstBuffer *map, GstBuffer *frame)
     if (map) gst_buffer_copy_into(map, frame, GST_BUFFER_COPY_FLAGS | GST_BUFFER_COPY_TIMESTAMPS, 0, (gsize)-1);
 }
 
+/* Pushes a picture (taken). A branch that has said EOS wants no more of this segment, while those of the maps may. */
+static GstFlowReturn kerb_seg_push(KerbSeg *self, GstBuffer *picture)
+{
+    GstPad *src = GST_BASE_TRANSFORM_SRC_PAD(self);
+    g_mutex_lock(&self->lock);
+    gboolean ended = self->picture_ended;
+    g_mutex_unlock(&self->lock);
+    if (ended) {
+        gst_buffer_unref(picture);
+        return kerb_seg_combine(self, src, GST_FLOW_EOS);
+    }
+    GstFlowReturn flow = gst_pad_push(src, picture);
+    g_mutex_lock(&self->lock);
+    self->picture_ended = flow == GST_FLOW_EOS;
+    g_mutex_unlock(&self->lock);
+    return kerb_seg_combine(self, src, flow);
+}
+
 /* Pushes one collected frame and its maps. */
 static GstFlowReturn kerb_seg_deliver(KerbSeg *self, KerbSegItem *item, const KerbResult *result)
 {
@@ -240,8 +258,7 @@ static GstFlowReturn kerb_seg_deliver(KerbSeg *self, KerbSegItem *item, const Ke
     if (self->with_confidence) kerb_seg_push_map(self, KERB_SEG_CONFIDENCE, confidence, frame);
     /* Nothing is held while downstream takes its time: upstream may have few buffers. */
     kerb_seg_item_clear(item);
-    GstPad *src = GST_BASE_TRANSFORM_SRC_PAD(self);
-    GstFlowReturn flow = kerb_seg_combine(self, src, gst_pad_push(src, frame));
+    GstFlowReturn flow = kerb_seg_push(self, frame);
     g_mutex_lock(&self->lock);
     self->counters.out += labelled;
     g_mutex_unlock(&self->lock);
@@ -308,6 +325,7 @@ void kerb_seg_set_flushing(KerbSeg *self, gboolean flushing)
     self->flushing = flushing;
     if (!flushing) {
         self->flow = GST_FLOW_OK;
+        self->picture_ended = FALSE;
         gst_flow_combiner_reset(self->flows);
     }
     if (self->pipeline) kerb_set_flushing(self->pipeline, flushing);
@@ -321,6 +339,7 @@ void kerb_seg_start_output(KerbSeg *self)
     self->flushing = FALSE;
     self->running = TRUE;
     self->flow = GST_FLOW_OK;
+    self->picture_ended = FALSE;
     gst_flow_combiner_reset(self->flows);
     self->thread = g_thread_new("kerbseg", kerb_seg_output, self);
 }
@@ -380,6 +399,7 @@ gboolean kerb_seg_sink_event(GstBaseTransform *transform, GstEvent *event)
     if (GST_EVENT_TYPE(event) == GST_EVENT_STREAM_START || GST_EVENT_TYPE(event) == GST_EVENT_SEGMENT) {
         /* The end of the last stream or segment, or a branch that was not linked, is no verdict on the next. */
         g_mutex_lock(&self->lock);
+        self->picture_ended = FALSE;
         if (self->flow == GST_FLOW_EOS || self->flow == GST_FLOW_NOT_LINKED) {
             self->flow = GST_FLOW_OK;
             gst_flow_combiner_reset(self->flows);

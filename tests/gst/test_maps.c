@@ -218,10 +218,13 @@ static void test_late_pads(void **state)
     end(h, NULL);
 }
 
-/* A branch that ends, or fails to link, does not end the other; one that fails does. */
+/* A branch that ends, or fails to link, does not end the other, and gets no more; one that fails does. */
+static int chained;
+
 static GstFlowReturn chain_eos(GstPad *pad, GstObject *parent, GstBuffer *buffer)
 {
     gst_buffer_unref(buffer);
+    chained++;
     return GST_FLOW_EOS;
 }
 
@@ -239,6 +242,18 @@ static void test_branches_end_alone(void **state)
     gst_harness_set_src_caps(h, caps_of("RGB", 20, 10));
     for (int i = 0; i < 30; i++) assert_int_equal(gst_harness_push(h, noise(20, 10, i, &seed)), GST_FLOW_OK);
     for (int i = 0; i < 30; i++) gst_buffer_unref(gst_harness_pull(h));
+    gst_harness_teardown(labels);
+    end(h, NULL);
+
+    chained = 0;
+    h = seg_harness(seg_new(20, 10));
+    labels = map_harness(h, "labels");
+    gst_pad_set_chain_function(h->sinkpad, chain_eos);
+    gst_harness_set_src_caps(h, caps_of("RGB", 20, 10));
+    for (int i = 0; i < 30; i++) assert_int_equal(gst_harness_push(h, noise(20, 10, i, &seed)), GST_FLOW_OK);
+    for (int i = 0; i < 30; i++) gst_buffer_unref(gst_harness_pull(labels));
+    gst_harness_push_event(h, gst_event_new_gap(30 * FRAME_NS, FRAME_NS)); /* drains */
+    assert_int_equal(chained, 1);
     gst_harness_teardown(labels);
     end(h, NULL);
 
