@@ -65,8 +65,8 @@ gboolean kerb_canvas_decide(KerbCanvas *canvas, GstQuery *query, guint min)
     return TRUE;
 }
 
-GstFlowReturn kerb_canvas_choose(KerbCanvas *canvas, GstBaseTransform *transform, const GstVideoInfo *info, KerbVisualize visualize, GstBuffer *in,
-                                 GstFlowReturn (*chain_up)(GstBaseTransform *, GstBuffer *, GstBuffer **), GstBuffer **out)
+GstFlowReturn kerb_canvas_choose(KerbCanvas *canvas, GstBaseTransform *transform, const GstVideoInfo *info, KerbVisualize visualize,
+                                 GstBuffer *in, GstFlowReturn (*chain_up)(GstBaseTransform *, GstBuffer *, GstBuffer **), GstBuffer **out)
 {
     gboolean fits = canvas->any_layout || kerb_video_layout_is_default(in, info);
     gboolean usable = visualize == KERB_VISUALIZE_NONE ||

@@ -4,13 +4,13 @@
 #include "kerb.h"
 
 /* {value, blurb that gst-inspect shows, nick that users type}; registered once, whatever the thread. */
-#define KERB_DEFINE_ENUM(function, type_name, ...)                                                                                         \
-    GType function(void)                                                                                                                   \
-    {                                                                                                                                      \
-        static const GEnumValue values[] = {__VA_ARGS__, {0, NULL, NULL}};                                                                 \
-        static gsize type;                                                                                                                 \
-        if (g_once_init_enter(&type)) g_once_init_leave(&type, g_enum_register_static(type_name, values));                                 \
-        return (GType)type;                                                                                                                \
+#define KERB_DEFINE_ENUM(function, type_name, ...)                                                         \
+    GType function(void)                                                                                   \
+    {                                                                                                      \
+        static const GEnumValue values[] = {__VA_ARGS__, {0, NULL, NULL}};                                 \
+        static gsize type;                                                                                 \
+        if (g_once_init_enter(&type)) g_once_init_leave(&type, g_enum_register_static(type_name, values)); \
+        return (GType)type;                                                                                \
     }
 
 KERB_DEFINE_ENUM(kerb_visualize_get_type, "KerbSegVisualize", {KERB_VISUALIZE_NONE, "The frame, untouched", "none"},

@@ -36,7 +36,7 @@ G_BEGIN_DECLS
 /** Since: 0.1 */
 typedef struct KerbSegMeta {
     GstMeta meta;
-    gint width;              /**< of the maps, pixels */
+    gint width; /**< of the maps, pixels */
     gint height;
     gint stride;             /**< of the maps, bytes a row, >= width */
     GstBuffer *labels;       /**< 1 byte a pixel: label index, or KERB_LABEL_NONE (255). Owned by the meta; never NULL */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * SECTION:element-kerboverlay
- * Draws what an upstream kerbseg found: labels come from the frame's KerbSegMeta, nothing is computed but the picture. Frames without it pass
- * untouched. Draws into the buffer that comes where nobody else holds it, else into one from downstream's pool.
+ * Draws what an upstream kerbseg found: labels come from the frame's KerbSegMeta, nothing is computed but the picture. Frames without it
+ * pass untouched. Draws into the buffer that comes where nobody else holds it, else into one from downstream's pool.
  *
  * It does not wait, reorder or drop, and adds no latency.
  */
@@ -130,14 +130,16 @@ static GstFlowReturn kerb_overlay_transform(GstBaseTransform *transform, GstBuff
     if (!meta || self->display.visualize == KERB_VISUALIZE_NONE) return kerb_overlay_copy(self, in, out);
     GstMapInfo labels;
     if (!gst_buffer_map(meta->labels, &labels, GST_MAP_READ)) return kerb_overlay_copy(self, in, out);
-    GstFlowReturn flow = kerb_overlay_meta_is_sound(meta, &labels) ? kerb_overlay_draw(self, meta, &labels, in, out) : kerb_overlay_copy(self, in, out);
+    GstFlowReturn flow =
+        kerb_overlay_meta_is_sound(meta, &labels) ? kerb_overlay_draw(self, meta, &labels, in, out) : kerb_overlay_copy(self, in, out);
     gst_buffer_unmap(meta->labels, &labels);
     if (flow != GST_FLOW_OK)
-        GST_ELEMENT_ERROR(self, STREAM, FORMAT,
-                          ("The buffer of the frame at %" GST_TIME_FORMAT " (%" G_GSIZE_FORMAT " bytes) does not hold a %d x %d picture. Look at the "
-                           "element before %s.",
-                           GST_TIME_ARGS(GST_BUFFER_PTS(in)), gst_buffer_get_size(in), self->info.width, self->info.height, GST_OBJECT_NAME(self)),
-                          (NULL));
+        GST_ELEMENT_ERROR(
+            self, STREAM, FORMAT,
+            ("The buffer of the frame at %" GST_TIME_FORMAT " (%" G_GSIZE_FORMAT " bytes) does not hold a %d x %d picture. Look at the "
+             "element before %s.",
+             GST_TIME_ARGS(GST_BUFFER_PTS(in)), gst_buffer_get_size(in), self->info.width, self->info.height, GST_OBJECT_NAME(self)),
+            (NULL));
     return flow;
 }
 

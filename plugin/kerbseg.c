@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * SECTION:element-kerbseg
- * Segments video: every pixel of every frame gets a class. Frames go in, the same frames come out in the same order with the same time stamps, painted
- * as `visualize` says, with KerbSegMeta on each; the request pads `labels` and `confidence` stream the maps themselves. docs/elements.md has the
- * whole of it.
+ * Segments video: every pixel of every frame gets a class. Frames go in, the same frames come out in the same order with the same time
+ * stamps, painted as `visualize` says, with KerbSegMeta on each; the request pads `labels` and `confidence` stream the maps themselves.
+ * docs/elements.md has the whole of it.
  *
  * This file: the class, its properties and pads, the opening of the model. See kerbseg.h for the rest.
  */
@@ -39,8 +39,10 @@ enum {
     PROP_LOOK, /* and the following */
 };
 
-static GstStaticPadTemplate kerb_seg_sink_template = GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(KERB_VIDEO_CAPS));
-static GstStaticPadTemplate kerb_seg_src_template = GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(KERB_VIDEO_CAPS));
+static GstStaticPadTemplate kerb_seg_sink_template =
+    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(KERB_VIDEO_CAPS));
+static GstStaticPadTemplate kerb_seg_src_template =
+    GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(KERB_VIDEO_CAPS));
 static GstStaticPadTemplate kerb_seg_labels_template =
     GST_STATIC_PAD_TEMPLATE("labels", GST_PAD_SRC, GST_PAD_REQUEST, GST_STATIC_CAPS(KERB_MAP_CAPS));
 static GstStaticPadTemplate kerb_seg_confidence_template =
@@ -108,15 +110,17 @@ static gboolean kerb_seg_config(KerbSeg *self, KerbConfig *config)
     config->progress = kerb_seg_progress;
     config->progress_user = self;
     if (!s->model_file || !*s->model_file) {
-        GST_ELEMENT_ERROR(self, RESOURCE, NOT_FOUND,
-                          ("The property \"model-file\" of %s is not set. Set it to an ONNX model: kerbseg model-file=net.onnx",
-                           GST_OBJECT_NAME(self)), (NULL));
+        GST_ELEMENT_ERROR(
+            self, RESOURCE, NOT_FOUND,
+            ("The property \"model-file\" of %s is not set. Set it to an ONNX model: kerbseg model-file=net.onnx", GST_OBJECT_NAME(self)),
+            (NULL));
         return FALSE;
     }
     if (!kerb_seg_norm(s, config)) {
         GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS,
                           ("mean=%s std=%s cannot be read. Each is one number or three between commas, such as 123.7,116.3,103.5.",
-                           s->mean ? s->mean : "(unset)", s->std ? s->std : "(unset)"), (NULL));
+                           s->mean ? s->mean : "(unset)", s->std ? s->std : "(unset)"),
+                          (NULL));
         return FALSE;
     }
     return TRUE;
@@ -256,8 +260,9 @@ static GstPad *kerb_seg_request_new_pad(GstElement *element, GstPadTemplate *tem
     if (taken || absent) {
         gst_object_unref(gst_object_ref_sink(pad));
         if (absent)
-            kerb_post_setting(element, g_strdup("The pad \"confidence\" cannot be had while the element runs with confidence=false. Set it to "
-                                                "true, or request the pad, before the element goes to PAUSED."));
+            kerb_post_setting(element,
+                              g_strdup("The pad \"confidence\" cannot be had while the element runs with confidence=false. Set it to "
+                                       "true, or request the pad, before the element goes to PAUSED."));
         else
             GST_WARNING_OBJECT(self, "there is one pad \"%s\" already; put a tee behind it", GST_PAD_TEMPLATE_NAME_TEMPLATE(templ));
         return NULL;
@@ -387,63 +392,81 @@ static void kerb_seg_install_strings(GObjectClass *klass)
         const gchar *name, *nick, *blurb, *value;
     } strings[] = {
         {PROP_MODEL_FILE, "model-file", "Model file", "ONNX model; required. Since: 0.1", NULL},
-        {PROP_CARD_FILE, "card-file", "Model card",
-         "Model card (JSON). Unset: MODEL.json beside MODEL.onnx where it is there. Since: 0.1", NULL},
+        {PROP_CARD_FILE, "card-file", "Model card", "Model card (JSON). Unset: MODEL.json beside MODEL.onnx where it is there. Since: 0.1",
+         NULL},
         {PROP_LABELS_FILE, "labels-file", "Labels file",
          "Class names and colours: `name r g b` lines or JSON. Unset: the card's, the palette's, or invented ones. Since: 0.1", NULL},
         {PROP_BACKEND, "backend", "Backend", "Where the network runs: auto, cpu, ref (`kerb devices` lists them). Since: 0.1", "auto"},
         {PROP_MEAN, "mean", "Mean",
-         "Subtracted from the network's input (0..255), one number or three between commas in the network's channel order; replaces the card's. "
-         "Where std alone is set: 0. Since: 0.1", NULL},
+         "Subtracted from the network's input (0..255), one number or three between commas in the network's channel order; replaces the "
+         "card's. "
+         "Where std alone is set: 0. Since: 0.1",
+         NULL},
         {PROP_STD, "std", "Standard deviation",
-         "Divides the network's input after the mean, one number or three between commas, each > 0; replaces the card's. Where mean alone is set: "
-         "1. Since: 0.1", NULL},
+         "Divides the network's input after the mean, one number or three between commas, each > 0; replaces the card's. Where mean alone "
+         "is set: "
+         "1. Since: 0.1",
+         NULL},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(strings); i++)
-        g_object_class_install_property(klass, strings[i].id,
+        g_object_class_install_property(
+            klass, strings[i].id,
             g_param_spec_string(strings[i].name, strings[i].nick, strings[i].blurb, strings[i].value, KERB_SEG_AT_START));
 }
 
 static void kerb_seg_install_numbers(GObjectClass *klass)
 {
     g_object_class_install_property(klass, PROP_THREADS,
-        g_param_spec_uint("threads", "Threads", "CPU threads; 0: one for every core this process may use. Since: 0.1", 0, 256, 0,
-                          KERB_SEG_AT_START));
+                                    g_param_spec_uint("threads", "Threads",
+                                                      "CPU threads; 0: one for every core this process may use. Since: 0.1", 0, 256, 0,
+                                                      KERB_SEG_AT_START));
     g_object_class_install_property(klass, PROP_SLOTS,
-        g_param_spec_uint("slots", "Slots", "Frames in flight in the engine: more smooths, and adds latency. Since: 0.1", 1, KERB_MAX_SLOTS, 2,
-                          KERB_SEG_AT_START));
-    g_object_class_install_property(klass, PROP_NETWORK_WIDTH,
-        g_param_spec_uint("network-width", "Network width",
-                          "Width of the network's input in pixels; 0: the model's or the card's. Free only where the model's is. Since: 0.1", 0,
-                          KERB_MAX_SIDE_PX, 0, KERB_SEG_AT_START));
-    g_object_class_install_property(klass, PROP_NETWORK_HEIGHT,
-        g_param_spec_uint("network-height", "Network height",
-                          "Height of the network's input in pixels; 0: the model's or the card's. Free only where the model's is. Since: 0.1", 0,
-                          KERB_MAX_SIDE_PX, 0, KERB_SEG_AT_START));
-    g_object_class_install_property(klass, PROP_CONFIDENCE,
-        g_param_spec_boolean("confidence", "Confidence",
-                             "Compute confidence maps. On in any case while the pad `confidence` is there when the element starts. Since: 0.1", TRUE,
-                             KERB_SEG_AT_START));
+                                    g_param_spec_uint("slots", "Slots",
+                                                      "Frames in flight in the engine: more smooths, and adds latency. Since: 0.1", 1,
+                                                      KERB_MAX_SLOTS, 2, KERB_SEG_AT_START));
+    g_object_class_install_property(
+        klass, PROP_NETWORK_WIDTH,
+        g_param_spec_uint(
+            "network-width", "Network width",
+            "Width of the network's input in pixels; 0: the model's or the card's. Free only where the model's is. Since: 0.1", 0,
+            KERB_MAX_SIDE_PX, 0, KERB_SEG_AT_START));
+    g_object_class_install_property(
+        klass, PROP_NETWORK_HEIGHT,
+        g_param_spec_uint(
+            "network-height", "Network height",
+            "Height of the network's input in pixels; 0: the model's or the card's. Free only where the model's is. Since: 0.1", 0,
+            KERB_MAX_SIDE_PX, 0, KERB_SEG_AT_START));
+    g_object_class_install_property(
+        klass, PROP_CONFIDENCE,
+        g_param_spec_boolean(
+            "confidence", "Confidence",
+            "Compute confidence maps. On in any case while the pad `confidence` is there when the element starts. Since: 0.1", TRUE,
+            KERB_SEG_AT_START));
 }
 
 static void kerb_seg_install_enums(GObjectClass *klass)
 {
     g_object_class_install_property(klass, PROP_PRECISION,
-        g_param_spec_enum("precision", "Precision", "Arithmetic of the network. Since: 0.1", kerb_precision_get_type(), KERB_PRECISION_AUTO,
-                          KERB_SEG_AT_START));
+                                    g_param_spec_enum("precision", "Precision", "Arithmetic of the network. Since: 0.1",
+                                                      kerb_precision_get_type(), KERB_PRECISION_AUTO, KERB_SEG_AT_START));
     g_object_class_install_property(klass, PROP_FIT,
-        g_param_spec_enum("fit", "Fit", "How a frame is fitted to the network's input where the shapes differ. Since: 0.1", kerb_fit_get_type(),
-                          KERB_FIT_AUTO, KERB_SEG_AT_START));
+                                    g_param_spec_enum("fit", "Fit",
+                                                      "How a frame is fitted to the network's input where the shapes differ. Since: 0.1",
+                                                      kerb_fit_get_type(), KERB_FIT_AUTO, KERB_SEG_AT_START));
     g_object_class_install_property(klass, PROP_COLOR,
-        g_param_spec_enum("color", "Colour", "The network's input channels. Since: 0.1", kerb_color_get_type(), KERB_COLOR_AUTO,
-                          KERB_SEG_AT_START));
+                                    g_param_spec_enum("color", "Colour", "The network's input channels. Since: 0.1", kerb_color_get_type(),
+                                                      KERB_COLOR_AUTO, KERB_SEG_AT_START));
     g_object_class_install_property(klass, PROP_LIVE_MODE,
-        g_param_spec_enum("live-mode", "Live mode", "What happens when frames come faster than the network runs. Since: 0.1",
-                          kerb_live_mode_get_type(), KERB_LIVE_EVERY_FRAME, KERB_SEG_AT_START));
-    g_object_class_install_property(klass, PROP_STATS,
-        g_param_spec_boxed("stats", "Statistics",
-                           "Counters since start (frames-in, -out, -flushed, -errored), fps, mean and last stage times in ms, backend, age and "
-                           "latency in ns, network size. Since: 0.1", GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+                                    g_param_spec_enum("live-mode", "Live mode",
+                                                      "What happens when frames come faster than the network runs. Since: 0.1",
+                                                      kerb_live_mode_get_type(), KERB_LIVE_EVERY_FRAME, KERB_SEG_AT_START));
+    g_object_class_install_property(
+        klass, PROP_STATS,
+        g_param_spec_boxed(
+            "stats", "Statistics",
+            "Counters since start (frames-in, -out, -flushed, -errored), fps, mean and last stage times in ms, backend, age and "
+            "latency in ns, network size. Since: 0.1",
+            GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- class */
@@ -483,9 +506,9 @@ static void kerb_seg_class_init(KerbSegClass *klass)
     gst_element_class_add_static_pad_template(element, &kerb_seg_src_template);
     gst_element_class_add_static_pad_template(element, &kerb_seg_labels_template);
     gst_element_class_add_static_pad_template(element, &kerb_seg_confidence_template);
-    gst_element_class_set_static_metadata(element, "Kerb segmentation", "Filter/Effect/Analyzer/Video",
-                                          "Finds a class for every pixel of road video with an ONNX network, and draws, attaches and streams it",
-                                          "The Kerb authors");
+    gst_element_class_set_static_metadata(
+        element, "Kerb segmentation", "Filter/Effect/Analyzer/Video",
+        "Finds a class for every pixel of road video with an ONNX network, and draws, attaches and streams it", "The Kerb authors");
 
     klass->start = kerb_seg_start;
     klass->stop = kerb_seg_stop;

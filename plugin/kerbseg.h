@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* kerbseg's inside, shared by its three files: kerbseg.c (class, properties, pads, model), kerbseg_stream.c (frames in, frames out, events) and
- * kerbseg_report.c (statistics, latency).
+/* kerbseg's inside, shared by its three files: kerbseg.c (class, properties, pads, model), kerbseg_stream.c (frames in, frames out, events)
+ * and kerbseg_report.c (statistics, latency).
  *
  * Threads: the streaming thread (upstream's) prepares a frame and submits it; the output thread collects results in order and pushes; the
- * application's threads read and write properties and request pads. `lock` guards all that more than one of them touches and is never held while
- * pushing, waiting for the engine, or posting. */
+ * application's threads read and write properties and request pads. `lock` guards all that more than one of them touches and is never held
+ * while pushing, waiting for the engine, or posting. */
 #ifndef KERB_PLUGIN_KERBSEG_H
 #define KERB_PLUGIN_KERBSEG_H
 
@@ -69,9 +69,9 @@ typedef struct KerbSeg {
     KerbSegSettings settings;
     KerbLook look;
     KerbDisplay display;
-    gboolean display_changed; /* the next frame takes it to the engine */
-    KerbPipeline *pipeline;   /* NULL while stopped */
-    GBytes *classes;          /* KerbClass[] of the pipeline */
+    gboolean display_changed;         /* the next frame takes it to the engine */
+    KerbPipeline *pipeline;           /* NULL while stopped */
+    GBytes *classes;                  /* KerbClass[] of the pipeline */
     KerbSidePad *side[KERB_SEG_MAPS]; /* NULL: not requested */
     GstFlowCombiner *flows;
     KerbSegItem items[KERB_SEG_MAX_ITEMS];
@@ -81,8 +81,8 @@ typedef struct KerbSeg {
     gboolean picture_ended; /* the source pad's peer has said EOS */
     KerbSegCounters counters;
     KerbSegRate rate;
-    GstClockTime frame_duration; /* nominal */
-    GstClockTime latency; /* of the element, as last answered or posted */
+    GstClockTime frame_duration;         /* nominal */
+    GstClockTime latency;                /* of the element, as last answered or posted */
     gint64 slowest_ns, slowest_since_us; /* greatest frame time of the present window */
     GstClockTimeDiff age;
     gint64 warned_us; /* when the last frame error was posted; 0: never */

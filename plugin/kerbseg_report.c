@@ -22,16 +22,16 @@ GstStructure *kerb_seg_stats(KerbSeg *self)
     GstClockTime latency = self->latency;
     guint in_flight = self->in_flight;
     g_mutex_unlock(&self->lock);
-    return gst_structure_new("kerb-stats",
-        "frames-in", G_TYPE_UINT64, n.in, "frames-out", G_TYPE_UINT64, n.out, "frames-flushed", G_TYPE_UINT64, n.flushed,
-        "frames-errored", G_TYPE_UINT64, n.errored, "in-flight", G_TYPE_UINT, in_flight, "fps", G_TYPE_DOUBLE, fps,
-        "queue-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.mean.queue_ns), "in-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.mean.in_ns),
-        "net-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.mean.net_ns), "out-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.mean.out_ns),
-        "last-queue-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.last.queue_ns), "last-in-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.last.in_ns),
-        "last-net-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.last.net_ns), "last-out-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.last.out_ns),
-        "compile-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.compile_ns), "age", G_TYPE_INT64, (gint64)age, "latency", G_TYPE_UINT64, latency,
-        "backend", G_TYPE_STRING, engine.backend, "slots", G_TYPE_INT, engine.slots, "network-width", G_TYPE_INT, engine.network_width_px,
-        "network-height", G_TYPE_INT, engine.network_height_px, NULL);
+    return gst_structure_new(
+        "kerb-stats", "frames-in", G_TYPE_UINT64, n.in, "frames-out", G_TYPE_UINT64, n.out, "frames-flushed", G_TYPE_UINT64, n.flushed,
+        "frames-errored", G_TYPE_UINT64, n.errored, "in-flight", G_TYPE_UINT, in_flight, "fps", G_TYPE_DOUBLE, fps, "queue-ms",
+        G_TYPE_DOUBLE, kerb_seg_ms(engine.mean.queue_ns), "in-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.mean.in_ns), "net-ms", G_TYPE_DOUBLE,
+        kerb_seg_ms(engine.mean.net_ns), "out-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.mean.out_ns), "last-queue-ms", G_TYPE_DOUBLE,
+        kerb_seg_ms(engine.last.queue_ns), "last-in-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.last.in_ns), "last-net-ms", G_TYPE_DOUBLE,
+        kerb_seg_ms(engine.last.net_ns), "last-out-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.last.out_ns), "compile-ms", G_TYPE_DOUBLE,
+        kerb_seg_ms(engine.compile_ns), "age", G_TYPE_INT64, (gint64)age, "latency", G_TYPE_UINT64, latency, "backend", G_TYPE_STRING,
+        engine.backend, "slots", G_TYPE_INT, engine.slots, "network-width", G_TYPE_INT, engine.network_width_px, "network-height",
+        G_TYPE_INT, engine.network_height_px, NULL);
 }
 
 /* Frames come every so many ns; 40 ms where the caps do not say. */
@@ -56,8 +56,8 @@ void kerb_seg_report_format(KerbSeg *self)
     if (changed) gst_element_post_message(GST_ELEMENT(self), gst_message_new_latency(GST_OBJECT(self)));
 }
 
-/* The answer follows what is measured, upwards at once and downwards after a calm window, with a quarter to spare on top: an application that
- * redistributes latency on every message is not kept busy by noise. Lock held. TRUE: it has changed. */
+/* The answer follows what is measured, upwards at once and downwards after a calm window, with a quarter to spare on top: an application
+ * that redistributes latency on every message is not kept busy by noise. Lock held. TRUE: it has changed. */
 static gboolean kerb_seg_follow_latency(KerbSeg *self, gint64 frame_ns, gint64 now_us)
 {
     self->slowest_ns = MAX(self->slowest_ns, frame_ns);

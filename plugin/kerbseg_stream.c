@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* kerbseg's stream: frames are submitted to the engine's ring by upstream's thread, collected and pushed by the output thread. See kerbseg.h.
+/* kerbseg's stream: frames are submitted to the engine's ring by upstream's thread, collected and pushed by the output thread. See
+ * kerbseg.h.
  *
- * Order is kept by a ring of items of the element's own: a frame that the engine refused stands in it too, and passes as it came. Every serialised
- * event waits until the ring is empty, so it comes after all frames before it. */
+ * Order is kept by a ring of items of the element's own: a frame that the engine refused stands in it too, and passes as it came. Every
+ * serialised event waits until the ring is empty, so it comes after all frames before it. */
 #include "kerbseg.h"
 #include "pool.h"
 #include "post.h"
@@ -48,7 +49,8 @@ static KerbMap kerb_seg_map_of(const KerbSegMapped *m)
 
 static gboolean kerb_seg_acquire_map(KerbSeg *self, KerbSegMapped *m)
 {
-    return gst_buffer_pool_acquire_buffer(self->map_pool, &m->buffer, NULL) == GST_FLOW_OK && kerb_seg_map(m, &self->map_info, GST_MAP_WRITE);
+    return gst_buffer_pool_acquire_buffer(self->map_pool, &m->buffer, NULL) == GST_FLOW_OK &&
+           kerb_seg_map(m, &self->map_info, GST_MAP_WRITE);
 }
 
 /* ------------------------------------------------------------------------------------------------------- frames coming in */
@@ -100,7 +102,8 @@ static GstFlowReturn kerb_seg_prepare(KerbSeg *self, KerbSegItem *item, GstBuffe
     if (ok) return GST_FLOW_OK;
     error->status = KERB_ERROR_ARGUMENT;
     g_snprintf(error->message, sizeof error->message,
-               "The buffer of the frame at %" GST_TIME_FORMAT " (%" G_GSIZE_FORMAT " bytes) does not hold a %d x %d picture of format %s: it passes "
+               "The buffer of the frame at %" GST_TIME_FORMAT " (%" G_GSIZE_FORMAT
+               " bytes) does not hold a %d x %d picture of format %s: it passes "
                "without labels. Look at the element before this one.",
                GST_TIME_ARGS(GST_BUFFER_PTS(in)), gst_buffer_get_size(in), self->info.width, self->info.height,
                kerb_pixel_format_name(self->format.pixel_format));
@@ -415,15 +418,16 @@ static gboolean kerb_seg_make_map_pool(KerbSeg *self)
 {
     GstCaps *caps = kerb_video_map_caps(&self->info);
     gst_video_info_from_caps(&self->map_info, caps);
-    /* Both maps of every frame in flight, and a few more that downstream holds; the pool grows to what the pipeline needs and stays there. */
+    /* Both maps of every frame in flight, and a few more that downstream holds; the pool grows to what the pipeline needs and stays there.
+     */
     GstBufferPool *pool = kerb_buffer_pool_new(self->canvas.allocator, caps, &self->map_info, 2 * self->n_items + 2);
     gst_caps_unref(caps);
     if (self->map_pool) gst_buffer_pool_set_active(self->map_pool, FALSE);
     gst_clear_object(&self->map_pool);
     self->map_pool = pool;
     if (pool && gst_buffer_pool_set_active(pool, TRUE)) return TRUE;
-    GST_ELEMENT_ERROR(self, RESOURCE, FAILED, ("There is not enough memory for label maps of %d x %d pixels.", self->info.width, self->info.height),
-                      (NULL));
+    GST_ELEMENT_ERROR(self, RESOURCE, FAILED,
+                      ("There is not enough memory for label maps of %d x %d pixels.", self->info.width, self->info.height), (NULL));
     return FALSE;
 }
 

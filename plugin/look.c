@@ -21,18 +21,24 @@ void kerb_look_install(GObjectClass *klass, guint first_id)
 {
     const GParamFlags live = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
     g_object_class_install_property(klass, first_id + KERB_LOOK_VISUALIZE,
-        g_param_spec_enum("visualize", "Visualize", "What the picture shows. Since: 0.1", kerb_visualize_get_type(), KERB_VISUALIZE_OVERLAY, live));
-    g_object_class_install_property(klass, first_id + KERB_LOOK_ALPHA,
-        g_param_spec_double("alpha", "Alpha", "Opacity of the overlay: 0 shows the frame only, 1 the class colours only. Since: 0.1", 0.0, 1.0, 0.5,
-                            live));
-    g_object_class_install_property(klass, first_id + KERB_LOOK_PALETTE,
-        g_param_spec_string("palette", "Palette",
-                            "Class colours: camvid, cityscapes, voc, road, lane, or a labels file (`name r g b` a line, or JSON). A class takes the "
-                            "colour of its name there, or else of its index. Unset: the model's own. Since: 0.1", NULL, live));
-    g_object_class_install_property(klass, first_id + KERB_LOOK_SELECTED,
+                                    g_param_spec_enum("visualize", "Visualize", "What the picture shows. Since: 0.1",
+                                                      kerb_visualize_get_type(), KERB_VISUALIZE_OVERLAY, live));
+    g_object_class_install_property(
+        klass, first_id + KERB_LOOK_ALPHA,
+        g_param_spec_double("alpha", "Alpha", "Opacity of the overlay: 0 shows the frame only, 1 the class colours only. Since: 0.1", 0.0,
+                            1.0, 0.5, live));
+    g_object_class_install_property(
+        klass, first_id + KERB_LOOK_PALETTE,
+        g_param_spec_string(
+            "palette", "Palette",
+            "Class colours: camvid, cityscapes, voc, road, lane, or a labels file (`name r g b` a line, or JSON). A class takes the "
+            "colour of its name there, or else of its index. Unset: the model's own. Since: 0.1",
+            NULL, live));
+    g_object_class_install_property(
+        klass, first_id + KERB_LOOK_SELECTED,
         g_param_spec_string("selected-classes", "Selected classes",
-                            "Classes to paint: names or label indices between commas, `all` (all but the background) or `none`. Since: 0.1", "all",
-                            live));
+                            "Classes to paint: names or label indices between commas, `all` (all but the background) or `none`. Since: 0.1",
+                            "all", live));
 }
 
 static int kerb_look_find(const KerbClass *classes, int n, const gchar *name)
@@ -55,7 +61,8 @@ static int kerb_look_class(const KerbClass *classes, int n, const gchar *word)
 static gchar *kerb_look_no_class(const KerbClass *classes, int n, const gchar *word)
 {
     GString *text = g_string_new(NULL);
-    g_string_printf(text, "selected-classes: there is no class \"%s\". Valid are all, none, the indices 0 to %d, and the names", word, n - 1);
+    g_string_printf(text, "selected-classes: there is no class \"%s\". Valid are all, none, the indices 0 to %d, and the names", word,
+                    n - 1);
     for (int i = 0; i < n; i++) g_string_append_printf(text, "%s %s", i ? "," : "", classes[i].name);
     g_string_append_c(text, '.');
     return g_string_free(text, FALSE);

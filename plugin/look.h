@@ -22,13 +22,13 @@ void kerb_look_init(KerbLook *look);
 void kerb_look_clear(KerbLook *look);
 void kerb_look_install(GObjectClass *klass, guint first_id);
 
-/* Takes one property. FALSE: the value does not fit the classes (n = 0: not known yet, checked when they are); nothing changed, and *complaint
- * (g_free() it) says why and what would do. */
+/* Takes one property. FALSE: the value does not fit the classes (n = 0: not known yet, checked when they are); nothing changed, and
+ * *complaint (g_free() it) says why and what would do. */
 gboolean kerb_look_set(KerbLook *look, guint which, const GValue *value, const KerbClass *classes, int n, gchar **complaint);
 void kerb_look_get(const KerbLook *look, guint which, GValue *value);
 
-/* The display for these classes. FALSE where palette or selected-classes do not fit: *display then has the classes' own colours or all classes in
- * their place, and *complaint says so. */
+/* The display for these classes. FALSE where palette or selected-classes do not fit: *display then has the classes' own colours or all
+ * classes in their place, and *complaint says so. */
 gboolean kerb_look_display(const KerbLook *look, const KerbClass *classes, int n, KerbDisplay *display, gchar **complaint);
 
 #endif

@@ -26,7 +26,8 @@ static void kerb_seg_meta_free(GstMeta *meta, GstBuffer *buffer)
     g_clear_pointer(&self->classes, g_bytes_unref);
 }
 
-/* Copies share the maps. Copying a part of a buffer's bytes makes no picture that the maps would fit. Scaling keeps them (see kerbmeta.h). */
+/* Copies share the maps. Copying a part of a buffer's bytes makes no picture that the maps would fit. Scaling keeps them (see kerbmeta.h).
+ */
 static gboolean kerb_seg_meta_transform(GstBuffer *target, GstMeta *meta, GstBuffer *buffer, GQuark type, gpointer data)
 {
     if (GST_META_TRANSFORM_IS_COPY(type)) {
@@ -54,8 +55,8 @@ static const GstMetaInfo *kerb_seg_meta_info(void)
         /* "size": scalers ask the transform function; "orientation": flips and crops leave it behind. */
         static const gchar *tags[] = {GST_META_TAG_VIDEO_STR, GST_META_TAG_VIDEO_SIZE_STR, GST_META_TAG_VIDEO_ORIENTATION_STR, NULL};
         GType api = gst_meta_api_type_register(KERB_SEG_META_API_NAME, tags);
-        const GstMetaInfo *made = gst_meta_register(api, "KerbSegMeta", sizeof(KerbSegMeta), kerb_seg_meta_init, kerb_seg_meta_free,
-                                                    kerb_seg_meta_transform);
+        const GstMetaInfo *made =
+            gst_meta_register(api, "KerbSegMeta", sizeof(KerbSegMeta), kerb_seg_meta_init, kerb_seg_meta_free, kerb_seg_meta_transform);
         g_once_init_leave(&info, (gsize)made);
     }
     return (const GstMetaInfo *)info;

@@ -8,7 +8,8 @@
 /* Registers the types; any number of times, any thread. */
 void kerb_seg_meta_register(void);
 
-/* Adds a meta with references to the maps (confidence may be NULL) and the classes. `buffer` must be writable. Times and PTS come from `result`. */
+/* Adds a meta with references to the maps (confidence may be NULL) and the classes. `buffer` must be writable. Times and PTS come from
+ * `result`. */
 KerbSegMeta *kerb_seg_meta_add(GstBuffer *buffer, GstBuffer *labels, GstBuffer *confidence, GBytes *classes, gint width, gint height,
                                gint stride, const KerbResult *result);
 

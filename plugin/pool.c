@@ -42,9 +42,7 @@ static gpointer kerb_memory_map(GstMemory *memory, gsize bytes, GstMapFlags flag
     return ((KerbMemory *)memory)->data;
 }
 
-static void kerb_memory_unmap(GstMemory *memory)
-{
-}
+static void kerb_memory_unmap(GstMemory *memory) {}
 
 static GstMemory *kerb_memory_share(GstMemory *memory, gssize offset, gssize size)
 {
@@ -85,7 +83,8 @@ typedef struct KerbBufferPool {
 typedef GstVideoBufferPoolClass KerbBufferPoolClass;
 G_DEFINE_TYPE(KerbBufferPool, kerb_buffer_pool, GST_TYPE_VIDEO_BUFFER_POOL)
 
-/* v4l2src (and others) configure a proposed pool anew, with an allocator of their own: ours goes back in, at our alignment or theirs if greater. */
+/* v4l2src (and others) configure a proposed pool anew, with an allocator of their own: ours goes back in, at our alignment or theirs if
+ * greater. */
 static gboolean kerb_buffer_pool_set_config(GstBufferPool *pool, GstStructure *config)
 {
     GstAllocationParams params;
@@ -107,9 +106,7 @@ static void kerb_buffer_pool_class_init(KerbBufferPoolClass *klass)
     GST_BUFFER_POOL_CLASS(klass)->set_config = kerb_buffer_pool_set_config;
 }
 
-static void kerb_buffer_pool_init(KerbBufferPool *self)
-{
-}
+static void kerb_buffer_pool_init(KerbBufferPool *self) {}
 
 GstBufferPool *kerb_buffer_pool_new(GstAllocator *allocator, GstCaps *caps, const GstVideoInfo *info, guint min)
 {

@@ -6,9 +6,9 @@
 #include "kerb.h"
 #include <gst/gst.h>
 
-/* Posts an ERROR (or WARNING) message whose text is the engine's own. Domain and code follow from the status; ASSET becomes RESOURCE/NOT_FOUND where
- * `missing_file` names a file that is not there (NULL: not asked). Its details structure, "kerb-error", carries `status` (gint, KerbStatus) and
- * `exit-code` (gint), so that programs need not read the text. */
+/* Posts an ERROR (or WARNING) message whose text is the engine's own. Domain and code follow from the status; ASSET becomes
+ * RESOURCE/NOT_FOUND where `missing_file` names a file that is not there (NULL: not asked). Its details structure, "kerb-error", carries
+ * `status` (gint, KerbStatus) and `exit-code` (gint), so that programs need not read the text. */
 void kerb_post(GstElement *element, GstMessageType type, const KerbError *error, const gchar *missing_file);
 
 /* A WARNING of RESOURCE/SETTINGS: a value that was not taken. Takes `text`. */

@@ -240,5 +240,6 @@ static void kerb_side_pad_init(KerbSidePad *self)
 
 KerbSidePad *kerb_side_pad_new(GstPadTemplate *templ)
 {
-    return g_object_new(KERB_TYPE_SIDE_PAD, "name", GST_PAD_TEMPLATE_NAME_TEMPLATE(templ), "direction", GST_PAD_SRC, "template", templ, NULL);
+    return g_object_new(KERB_TYPE_SIDE_PAD, "name", GST_PAD_TEMPLATE_NAME_TEMPLATE(templ), "direction", GST_PAD_SRC, "template", templ,
+                        NULL);
 }

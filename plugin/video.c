@@ -8,10 +8,10 @@ static const struct {
     GstVideoFormat gst;
     KerbPixelFormat kerb;
 } kerb_video_formats[] = {
-    {GST_VIDEO_FORMAT_I420, KERB_FORMAT_I420}, {GST_VIDEO_FORMAT_YV12, KERB_FORMAT_YV12}, {GST_VIDEO_FORMAT_NV12, KERB_FORMAT_NV12},
-    {GST_VIDEO_FORMAT_NV21, KERB_FORMAT_NV21}, {GST_VIDEO_FORMAT_YUY2, KERB_FORMAT_YUY2}, {GST_VIDEO_FORMAT_UYVY, KERB_FORMAT_UYVY},
-    {GST_VIDEO_FORMAT_RGB, KERB_FORMAT_RGB},   {GST_VIDEO_FORMAT_BGR, KERB_FORMAT_BGR},   {GST_VIDEO_FORMAT_RGBx, KERB_FORMAT_RGBX},
-    {GST_VIDEO_FORMAT_BGRx, KERB_FORMAT_BGRX}, {GST_VIDEO_FORMAT_RGBA, KERB_FORMAT_RGBA}, {GST_VIDEO_FORMAT_BGRA, KERB_FORMAT_BGRA},
+    {GST_VIDEO_FORMAT_I420, KERB_FORMAT_I420},   {GST_VIDEO_FORMAT_YV12, KERB_FORMAT_YV12}, {GST_VIDEO_FORMAT_NV12, KERB_FORMAT_NV12},
+    {GST_VIDEO_FORMAT_NV21, KERB_FORMAT_NV21},   {GST_VIDEO_FORMAT_YUY2, KERB_FORMAT_YUY2}, {GST_VIDEO_FORMAT_UYVY, KERB_FORMAT_UYVY},
+    {GST_VIDEO_FORMAT_RGB, KERB_FORMAT_RGB},     {GST_VIDEO_FORMAT_BGR, KERB_FORMAT_BGR},   {GST_VIDEO_FORMAT_RGBx, KERB_FORMAT_RGBX},
+    {GST_VIDEO_FORMAT_BGRx, KERB_FORMAT_BGRX},   {GST_VIDEO_FORMAT_RGBA, KERB_FORMAT_RGBA}, {GST_VIDEO_FORMAT_BGRA, KERB_FORMAT_BGRA},
     {GST_VIDEO_FORMAT_GRAY8, KERB_FORMAT_GRAY8},
 };
 
@@ -54,11 +54,13 @@ gboolean kerb_video_from_caps(GstCaps *caps, GstVideoInfo *info, KerbVideoFormat
         return FALSE;
     }
     GstVideoInfo read;
-    KerbPixelFormat pixel = gst_video_info_from_caps(&read, caps) ? kerb_video_pixel_format(GST_VIDEO_INFO_FORMAT(&read)) : KERB_FORMAT_UNKNOWN;
+    KerbPixelFormat pixel =
+        gst_video_info_from_caps(&read, caps) ? kerb_video_pixel_format(GST_VIDEO_INFO_FORMAT(&read)) : KERB_FORMAT_UNKNOWN;
     if (pixel == KERB_FORMAT_UNKNOWN) {
         const gchar *name = gst_structure_get_string(s, "format");
-        *why = g_strdup_printf("Video of format %s cannot be processed; " KERB_VIDEO_FORMATS " can. Put a videoconvert before this element.",
-                               name ? name : "\"none\"");
+        *why =
+            g_strdup_printf("Video of format %s cannot be processed; " KERB_VIDEO_FORMATS " can. Put a videoconvert before this element.",
+                            name ? name : "\"none\"");
         return FALSE;
     }
     if (GST_VIDEO_INFO_IS_INTERLACED(&read)) {

@@ -2,8 +2,8 @@
 /* What the elements' tests share: a model whose answer is known, frames, elements with a bus, expected maps.
  *
  * The model is one 1x1 convolution over RGB: its scores are SCALE * (R, G, B), at any size. With the network's size
- * that of the frame and RGB frames nothing is interpolated: a pixel's label is its greatest channel (the first of equal ones), its confidence the
- * softmax of the scores. Classes: sky 200 30 30, road 30 200 30, car 30 30 200. */
+ * that of the frame and RGB frames nothing is interpolated: a pixel's label is its greatest channel (the first of equal ones), its
+ * confidence the softmax of the scores. Classes: sky 200 30 30, road 30 200 30, car 30 30 200. */
 #ifndef KERB_TESTS_GST_FIXTURE_H
 #define KERB_TESTS_GST_FIXTURE_H
 
@@ -68,8 +68,8 @@ static inline int fixture_teardown(void **state)
     return 0;
 }
 
-/* GST_TRACERS=leaks (set by CMake) warns at the end of buffers, pads, events... that are still alive: that fails the program too. Where a test has
- * failed its element is still running: there is no use in waiting for it. */
+/* GST_TRACERS=leaks (set by CMake) warns at the end of buffers, pads, events... that are still alive: that fails the program too. Where a
+ * test has failed its element is still running: there is no use in waiting for it. */
 static inline int fixture_end(int failed)
 {
     fflush(NULL);
@@ -91,8 +91,8 @@ static inline GstElement *seg_new(int w, int h)
     GstBus *bus = gst_bus_new();
     gst_element_set_bus(e, bus);
     gst_object_unref(bus);
-    g_object_set(e, "model-file", fixture_model, "labels-file", fixture_classes, "backend", "ref", "network-width", w, "network-height", h, "mean",
-                 "0", "std", "1", "threads", 1, NULL);
+    g_object_set(e, "model-file", fixture_model, "labels-file", fixture_classes, "backend", "ref", "network-width", w, "network-height", h,
+                 "mean", "0", "std", "1", "threads", 1, NULL);
     return gst_object_ref_sink(e);
 }
 
@@ -104,7 +104,8 @@ static inline GstHarness *seg_harness(GstElement *e)
     return h;
 }
 
-/* In place of gst_harness_teardown() and gst_object_unref(): messages that nobody took hold their element, and the element holds their bus. */
+/* In place of gst_harness_teardown() and gst_object_unref(): messages that nobody took hold their element, and the element holds their bus.
+ */
 static inline void end(GstHarness *h, GstElement *e)
 {
     GstBus *bus = gst_element_get_bus(h ? h->element : e);
@@ -145,8 +146,10 @@ static inline void assert_complaint(GstElement *e, GstMessageType type, GQuark d
     GstMessage *m = next_message(e, type);
     assert_non_null(m);
     GError *error = NULL;
-    if (type == GST_MESSAGE_ERROR) gst_message_parse_error(m, &error, NULL);
-    else gst_message_parse_warning(m, &error, NULL);
+    if (type == GST_MESSAGE_ERROR)
+        gst_message_parse_error(m, &error, NULL);
+    else
+        gst_message_parse_warning(m, &error, NULL);
     if (error->domain != domain || error->code != code || !strstr(error->message, part))
         fail_msg("%s %d \"%s\", expected %s %d with \"%s\"", g_quark_to_string(error->domain), error->code, error->message,
                  g_quark_to_string(domain), code, part);

@@ -23,8 +23,8 @@ static void assert_map_buffer(GstBuffer *b, int w, int h)
     assert_int_equal(meta->stride[0], GST_ROUND_UP_4(w));
 }
 
-/* Every pixel's label and confidence, on pads and in the meta, for sizes from 1x1 on; the three share time stamps, and the pads' buffers are the
- * meta's own. */
+/* Every pixel's label and confidence, on pads and in the meta, for sizes from 1x1 on; the three share time stamps, and the pads' buffers
+ * are the meta's own. */
 static void test_values(void **state)
 {
     static const int sizes[][2] = {{1, 1}, {1, 7}, {7, 1}, {2, 2}, {3, 5}, {17, 13}, {64, 48}, {101, 37}, {160, 90}};
@@ -37,7 +37,8 @@ static void test_values(void **state)
         gst_harness_set_src_caps(h, caps_of("RGB", w, height));
         for (int i = 0; i < n; i++) assert_int_equal(gst_harness_push(h, noise(w, height, i, &seed)), GST_FLOW_OK);
         for (int i = 0; i < n; i++) {
-            GstBuffer *in = noise(w, height, i, &same), *b = gst_harness_pull(h), *l = gst_harness_pull(labels), *c = gst_harness_pull(confidence);
+            GstBuffer *in = noise(w, height, i, &same), *b = gst_harness_pull(h), *l = gst_harness_pull(labels),
+                      *c = gst_harness_pull(confidence);
             guint8 *rgb = bytes_of(in, NULL), *lb = bytes_of(l, NULL), *cb = bytes_of(c, NULL);
             assert_map_buffer(l, w, height);
             assert_map_buffer(c, w, height);
@@ -67,11 +68,12 @@ static void test_values(void **state)
     }
 }
 
-/* Each format, blocks of pure colours painted in RGB and converted by GStreamer: labels are right away from the blocks' borders, and the picture of
- * visualize=none is the frame, byte for byte. */
+/* Each format, blocks of pure colours painted in RGB and converted by GStreamer: labels are right away from the blocks' borders, and the
+ * picture of visualize=none is the frame, byte for byte. */
 static void test_formats(void **state)
 {
-    static const char *const formats[] = {"I420", "YV12", "NV12", "NV21", "YUY2", "UYVY", "RGB", "BGR", "RGBx", "BGRx", "RGBA", "BGRA", "GRAY8"};
+    static const char *const formats[] = {"I420", "YV12", "NV12", "NV21", "YUY2", "UYVY", "RGB",
+                                          "BGR",  "RGBx", "BGRx", "RGBA", "BGRA", "GRAY8"};
     static const guint8 colors[][3] = {{220, 40, 40}, {40, 220, 40}, {40, 40, 220}};
     const int w = 98, height = 65, block = 14;
     for (gsize f = 0; f < G_N_ELEMENTS(formats); f++) {
@@ -115,8 +117,8 @@ static void test_formats(void **state)
     }
 }
 
-/* The pads' events: a stream id of their own in the same group, GRAY8 caps of the frame's size and rate, the segment, EOS; and new caps when the
- * size changes. */
+/* The pads' events: a stream id of their own in the same group, GRAY8 caps of the frame's size and rate, the segment, EOS; and new caps
+ * when the size changes. */
 static GstEvent *event_of(GstHarness *h, GstEventType type)
 {
     GstEvent *e;
@@ -189,7 +191,8 @@ static void test_pad_flush(void **state)
     end(h, NULL);
 }
 
-/* A pad that nobody linked; one that comes late, which first hears what it has missed; one that is released and asked for again while frames flow. */
+/* A pad that nobody linked; one that comes late, which first hears what it has missed; one that is released and asked for again while
+ * frames flow. */
 static void test_late_pads(void **state)
 {
     uint32_t seed = 1;
@@ -268,12 +271,15 @@ static void test_branches_end_alone(void **state)
     end(h, NULL);
 }
 
-/* Sinks that wait for each other before the first frame is shown, without a queue anywhere: the pads' own threads keep them from a deadlock. */
+/* Sinks that wait for each other before the first frame is shown, without a queue anywhere: the pads' own threads keep them from a
+ * deadlock. */
 static void test_preroll_without_queues(void **state)
 {
     for (int n = 0; n < 4; n++) {
-        GstElement *p = launch("videotestsrc num-buffers=%d ! video/x-raw,format=I420,width=32,height=24 ! kerbseg name=s backend=ref network-width=32 "
-                               "network-height=24 model-file=%s ! fakesink  s.labels ! fakesink  s.confidence ! fakesink", n * n, fixture_model);
+        GstElement *p =
+            launch("videotestsrc num-buffers=%d ! video/x-raw,format=I420,width=32,height=24 ! kerbseg name=s backend=ref network-width=32 "
+                   "network-height=24 model-file=%s ! fakesink  s.labels ! fakesink  s.confidence ! fakesink",
+                   n * n, fixture_model);
         gst_element_set_state(p, GST_STATE_PLAYING);
         assert_true(pump(p, GST_MESSAGE_EOS));
         gst_element_set_state(p, GST_STATE_NULL);
@@ -284,8 +290,10 @@ static void test_preroll_without_queues(void **state)
 /* Only the maps are wanted: the picture's pad is not linked. */
 static void test_only_labels(void **state)
 {
-    GstElement *p = launch("videotestsrc num-buffers=20 ! video/x-raw,format=I420,width=32,height=24 ! kerbseg name=s backend=ref network-width=32 "
-                           "network-height=24 model-file=%s  s.labels ! fakesink name=sink", fixture_model);
+    GstElement *p =
+        launch("videotestsrc num-buffers=20 ! video/x-raw,format=I420,width=32,height=24 ! kerbseg name=s backend=ref network-width=32 "
+               "network-height=24 model-file=%s  s.labels ! fakesink name=sink",
+               fixture_model);
     gst_element_set_state(p, GST_STATE_PLAYING);
     assert_true(pump(p, GST_MESSAGE_EOS));
     gst_element_set_state(p, GST_STATE_NULL);
@@ -374,10 +382,17 @@ static void test_analytics(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),          cmocka_unit_test(test_formats),    cmocka_unit_test(test_pad_events),
-        cmocka_unit_test(test_pad_flush),       cmocka_unit_test(test_late_pads),  cmocka_unit_test(test_branches_end_alone),
-        cmocka_unit_test(test_preroll_without_queues), cmocka_unit_test(test_only_labels), cmocka_unit_test(test_confidence_off),
-        cmocka_unit_test(test_meta_copies),     cmocka_unit_test(test_analytics),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_pad_events),
+        cmocka_unit_test(test_pad_flush),
+        cmocka_unit_test(test_late_pads),
+        cmocka_unit_test(test_branches_end_alone),
+        cmocka_unit_test(test_preroll_without_queues),
+        cmocka_unit_test(test_only_labels),
+        cmocka_unit_test(test_confidence_off),
+        cmocka_unit_test(test_meta_copies),
+        cmocka_unit_test(test_analytics),
     };
     return RUN_TESTS(tests);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The picture: what kerbseg and kerboverlay draw, against kerb_drawer; where they draw it (in place, another buffer, any stride); properties that change
- * while frames flow; the pools. */
+/* The picture: what kerbseg and kerboverlay draw, against kerb_drawer; where they draw it (in place, another buffer, any stride);
+ * properties that change while frames flow; the pools. */
 #include "gst_fixture.h"
 #include "pool.h"
 
@@ -151,7 +151,8 @@ static GstBuffer *strided(const guint8 *rgb, gsize stride, gsize offset)
     return b;
 }
 
-/* Downstream reads GstVideoMeta: the buffer goes on as it is, and nothing outside the picture is touched. Downstream does not: it gets the default layout. */
+/* Downstream reads GstVideoMeta: the buffer goes on as it is, and nothing outside the picture is touched. Downstream does not: it gets the
+ * default layout. */
 static void test_strides(void **state)
 {
     for (int reads = 0; reads < 2; reads++)
@@ -227,15 +228,20 @@ static void test_overlay_element(void **state)
 /* Scaled between the two elements: labels keep their size, and the overlay stretches them over the frame. Cropped: they stay behind. */
 static void test_scaled_meta(void **state)
 {
-    static const char *const between[] = {"videoscale method=nearest-neighbour", "videocrop left=4", "videoconvert ! video/x-raw,format=I420 ! videoconvert"};
+    static const char *const between[] = {"videoscale method=nearest-neighbour", "videocrop left=4",
+                                          "videoconvert ! video/x-raw,format=I420 ! videoconvert"};
     for (gsize i = 0; i < G_N_ELEMENTS(between); i++) {
-        gchar *line = g_strdup_printf("kerbseg backend=ref network-width=%d network-height=%d model-file=%s labels-file=%s mean=0 std=1 visualize=none ! %s ! "
-                                      "kerboverlay visualize=mask", W, H, fixture_model, fixture_classes, between[i]);
+        gchar *line = g_strdup_printf(
+            "kerbseg backend=ref network-width=%d network-height=%d model-file=%s labels-file=%s mean=0 std=1 visualize=none ! %s ! "
+            "kerboverlay visualize=mask",
+            W, H, fixture_model, fixture_classes, between[i]);
         GstHarness *h = gst_harness_new_parse(line);
         uint32_t seed = 61;
         gst_harness_set_src_caps(h, caps_of("RGB", W, H));
-        if (i == 0) gst_harness_set_sink_caps(h, caps_of("RGB", 2 * W, 2 * H));
-        else gst_harness_set_sink_caps(h, caps_of("RGB", i == 1 ? W - 4 : W, H));
+        if (i == 0)
+            gst_harness_set_sink_caps(h, caps_of("RGB", 2 * W, 2 * H));
+        else
+            gst_harness_set_sink_caps(h, caps_of("RGB", i == 1 ? W - 4 : W, H));
         GstBuffer *in = noise(W, H, 0, &seed);
         guint8 *rgb = bytes_of(in, NULL);
         GstBuffer *out = gst_harness_push_and_pull(h, in);
@@ -315,7 +321,8 @@ static void test_allocator(void **state)
     GstBuffer *b = gst_harness_create_buffer(h, 768);
     GstAllocator *allocator = gst_object_ref(gst_buffer_peek_memory(b, 0)->allocator);
     gst_buffer_unref(b);
-    GstAllocationParams params = {.flags = GST_MEMORY_FLAG_ZERO_PREFIXED | GST_MEMORY_FLAG_ZERO_PADDED, .align = 63, .prefix = 128, .padding = 64};
+    GstAllocationParams params = {
+        .flags = GST_MEMORY_FLAG_ZERO_PREFIXED | GST_MEMORY_FLAG_ZERO_PADDED, .align = 63, .prefix = 128, .padding = 64};
     GstMemory *memory = gst_allocator_alloc(allocator, 1000, &params);
     GstMapInfo map;
     assert_true(gst_memory_map(memory, &map, GST_MAP_WRITE));
@@ -342,9 +349,15 @@ static void test_allocator(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_modes),           cmocka_unit_test(test_live_changes), cmocka_unit_test(test_property_race),
-        cmocka_unit_test(test_selection_and_palette), cmocka_unit_test(test_strides), cmocka_unit_test(test_overlay_element),
-        cmocka_unit_test(test_scaled_meta),     cmocka_unit_test(test_pool_is_used), cmocka_unit_test(test_pools_are_steady),
+        cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_live_changes),
+        cmocka_unit_test(test_property_race),
+        cmocka_unit_test(test_selection_and_palette),
+        cmocka_unit_test(test_strides),
+        cmocka_unit_test(test_overlay_element),
+        cmocka_unit_test(test_scaled_meta),
+        cmocka_unit_test(test_pool_is_used),
+        cmocka_unit_test(test_pools_are_steady),
         cmocka_unit_test(test_allocator),
     };
     return RUN_TESTS(tests);

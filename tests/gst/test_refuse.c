@@ -157,8 +157,10 @@ static void test_short_buffer(void **state)
     for (int i = 0; i < 9; i++) {
         GstBuffer *b = gst_harness_pull(h);
         assert_int_equal(GST_BUFFER_PTS(b), (GstClockTime)i * FRAME_NS);
-        if (i % 3 == 1) assert_null(kerb_seg_meta_get(b));
-        else assert_non_null(kerb_seg_meta_get(b));
+        if (i % 3 == 1)
+            assert_null(kerb_seg_meta_get(b));
+        else
+            assert_non_null(kerb_seg_meta_get(b));
         gst_buffer_unref(b);
     }
     gst_harness_push_event(h, gst_event_new_eos());
@@ -167,7 +169,8 @@ static void test_short_buffer(void **state)
     GstStructure *stats;
     guint64 in, out, errored;
     g_object_get(e, "stats", &stats, NULL);
-    gst_structure_get(stats, "frames-in", G_TYPE_UINT64, &in, "frames-out", G_TYPE_UINT64, &out, "frames-errored", G_TYPE_UINT64, &errored, NULL);
+    gst_structure_get(stats, "frames-in", G_TYPE_UINT64, &in, "frames-out", G_TYPE_UINT64, &out, "frames-errored", G_TYPE_UINT64, &errored,
+                      NULL);
     assert_int_equal(in, 9);
     assert_int_equal(out, 6);
     assert_int_equal(errored, 3);
@@ -176,7 +179,8 @@ static void test_short_buffer(void **state)
     end(h, e);
 }
 
-/* Classes that are not there: said with those that are, and nothing changes. At the start, when names were given before: all are painted. */
+/* Classes that are not there: said with those that are, and nothing changes. At the start, when names were given before: all are painted.
+ */
 static void test_selected_classes(void **state)
 {
     GstElement *e = gst_object_ref(seg_new(16, 16));
@@ -211,9 +215,14 @@ static void test_selected_classes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_model_property), cmocka_unit_test(test_missing_model), cmocka_unit_test(test_garbage_model),
-        cmocka_unit_test(test_engine_words),      cmocka_unit_test(test_norm),          cmocka_unit_test(test_caps),
-        cmocka_unit_test(test_short_buffer),      cmocka_unit_test(test_selected_classes),
+        cmocka_unit_test(test_no_model_property),
+        cmocka_unit_test(test_missing_model),
+        cmocka_unit_test(test_garbage_model),
+        cmocka_unit_test(test_engine_words),
+        cmocka_unit_test(test_norm),
+        cmocka_unit_test(test_caps),
+        cmocka_unit_test(test_short_buffer),
+        cmocka_unit_test(test_selected_classes),
     };
     return RUN_TESTS(tests);
 }

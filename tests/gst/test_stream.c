@@ -217,7 +217,8 @@ static GstClockTime stat_latency(GstHarness *h)
     return latency;
 }
 
-/* Upstream's latency plus a frame time for each slot while nothing is measured; what is measured afterwards. A message says when it changes. */
+/* Upstream's latency plus a frame time for each slot while nothing is measured; what is measured afterwards. A message says when it
+ * changes. */
 static void test_latency(void **state)
 {
     uint32_t seed = 5;
@@ -292,7 +293,8 @@ static void test_flow_comes_back(void **state)
 static void test_state_churn(void **state)
 {
     GstElement *p = launch("videotestsrc ! video/x-raw,format=I420,width=32,height=24 ! kerbseg name=s backend=ref network-width=32 "
-                           "network-height=24 model-file=%s ! fakesink sync=false  s.labels ! fakesink sync=false", fixture_model);
+                           "network-height=24 model-file=%s ! fakesink sync=false  s.labels ! fakesink sync=false",
+                           fixture_model);
     for (int i = 0; i < 50; i++) {
         assert_int_not_equal(gst_element_set_state(p, GST_STATE_PLAYING), GST_STATE_CHANGE_FAILURE);
         if (i % 3) assert_int_equal(gst_element_get_state(p, NULL, NULL, 30 * GST_SECOND), GST_STATE_CHANGE_SUCCESS);
@@ -306,15 +308,17 @@ static void test_state_churn(void **state)
 /* Seeks while PLAYING, forwards and backwards. */
 static void test_seek(void **state)
 {
-    GstElement *p = launch("videotestsrc num-buffers=2000 ! video/x-raw,format=RGB,width=32,height=24 ! kerbseg backend=ref network-width=32 "
-                           "network-height=24 model-file=%s ! fakesink name=sink sync=false", fixture_model);
+    GstElement *p =
+        launch("videotestsrc num-buffers=2000 ! video/x-raw,format=RGB,width=32,height=24 ! kerbseg backend=ref network-width=32 "
+               "network-height=24 model-file=%s ! fakesink name=sink sync=false",
+               fixture_model);
     gst_element_set_state(p, GST_STATE_PAUSED);
     assert_true(pump(p, GST_MESSAGE_ASYNC_DONE));
     gst_element_set_state(p, GST_STATE_PLAYING);
     for (int i = 0; i < 20; i++) {
         gboolean back = i % 2;
-        assert_true(gst_element_seek(p, back ? -1.0 : 1.0, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, GST_SEEK_TYPE_SET, back ? 0 : i * GST_SECOND,
-                                     GST_SEEK_TYPE_SET, (i + 5) * GST_SECOND));
+        assert_true(gst_element_seek(p, back ? -1.0 : 1.0, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, GST_SEEK_TYPE_SET,
+                                     back ? 0 : i * GST_SECOND, GST_SEEK_TYPE_SET, (i + 5) * GST_SECOND));
         assert_true(pump(p, GST_MESSAGE_ASYNC_DONE | GST_MESSAGE_EOS));
     }
     gst_element_set_state(p, GST_STATE_NULL);
@@ -336,10 +340,18 @@ static void test_no_pull(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),         cmocka_unit_test(test_serialised_events), cmocka_unit_test(test_flush),
-        cmocka_unit_test(test_flush_race),    cmocka_unit_test(test_reverse),           cmocka_unit_test(test_renegotiation),
-        cmocka_unit_test(test_latency),       cmocka_unit_test(test_qos_drops_nothing), cmocka_unit_test(test_flow_comes_back),
-        cmocka_unit_test(test_state_churn),   cmocka_unit_test(test_seek),              cmocka_unit_test(test_no_pull),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_serialised_events),
+        cmocka_unit_test(test_flush),
+        cmocka_unit_test(test_flush_race),
+        cmocka_unit_test(test_reverse),
+        cmocka_unit_test(test_renegotiation),
+        cmocka_unit_test(test_latency),
+        cmocka_unit_test(test_qos_drops_nothing),
+        cmocka_unit_test(test_flow_comes_back),
+        cmocka_unit_test(test_state_churn),
+        cmocka_unit_test(test_seek),
+        cmocka_unit_test(test_no_pull),
     };
     return RUN_TESTS(tests);
 }
