@@ -45,14 +45,6 @@ static void kerb_record_audio_pad(gpointer user, GstPad *pad)
     if (!r->audio_found) kerb_warn("the audio of %s cannot be put into Matroska and is left out.", r->source->text);
 }
 
-/* A stream that begins at 1.5 s shall do so in the recording. */
-static void kerb_record_start(gpointer user, GstClockTimeDiff offset)
-{
-    KerbRecord *r = user;
-    kerb_recording_set_start(r->recording, offset);
-    if (r->labels) kerb_recording_set_start(r->labels, offset);
-}
-
 static KerbRecordingKind kerb_record_labels_kind(const gchar *path)
 {
     return g_str_has_suffix(path, ".gray") || g_str_has_suffix(path, ".raw") ? KERB_RECORDING_RAW : KERB_RECORDING_LABELS;
@@ -79,10 +71,6 @@ static int kerb_record_build(KerbRecord *r, const gchar *source)
     if (r->labels_out) {
         r->labels = kerb_recording_new(GST_BIN(r->pipeline), kerb_record_labels_kind(r->labels_out), r->labels_out, r->force, &exit_code);
         if (!r->labels) return exit_code;
-    }
-    if (!r->source->live) {
-        r->source->start = kerb_record_start;
-        r->source->start_user = r;
     }
     if (r->audio) kerb_source_keep_audio(r->source, kerb_record_audio_pad, r);
     gboolean linked = gst_element_link_pads(r->source->bin, "src", r->kerbseg, "sink") && gst_element_link_pads(r->kerbseg, "src", r->recording->head, NULL) &&
@@ -171,18 +159,27 @@ static gboolean kerb_record_tick(gpointer user)
     return G_SOURCE_CONTINUE;
 }
 
+static void kerb_record_play(GstElement *pipeline, gpointer user)
+{
+    gst_element_set_state(pipeline, GST_STATE_PLAYING); /* a failure posts an error */
+}
+
 static void kerb_record_loop(KerbRecord *r)
 {
     GstBus *bus = gst_element_get_bus(r->pipeline);
     r->loop = g_main_loop_new(NULL, FALSE);
-    guint ids[] = { g_unix_signal_add(SIGINT, kerb_record_signal, r), g_unix_signal_add(SIGTERM, kerb_record_signal, r), g_timeout_add(100, kerb_record_tick, r) };
+    guint tick = g_timeout_add(100, kerb_record_tick, r);
+    /* Never removed: a second signal that comes when all is done shall not kill. */
+    g_unix_signal_add(SIGINT, kerb_record_signal, r);
+    g_unix_signal_add(SIGTERM, kerb_record_signal, r);
     gst_bus_add_watch(bus, kerb_record_message, r);
     kerb_progress_init(&r->progress, r->options.quiet);
     r->began_us = g_get_monotonic_time();
-    gst_element_set_state(r->pipeline, GST_STATE_PLAYING); /* a failure posts an error */
+    /* From a thread of its own: opening models and sources takes its time, and signals are heard meanwhile. */
+    gst_element_call_async(r->pipeline, kerb_record_play, NULL, NULL);
     g_main_loop_run(r->loop);
     gst_bus_remove_watch(bus);
-    for (gsize i = 0; i < G_N_ELEMENTS(ids); i++) g_source_remove(ids[i]);
+    g_source_remove(tick);
     kerb_say_status_end();
     g_main_loop_unref(r->loop);
     gst_object_unref(bus);
@@ -268,10 +265,6 @@ static void kerb_record_summary(KerbRecord *r, const GstStructure *stats, gdoubl
 /* What became of it, as an exit code, having said what is wrong. */
 static int kerb_record_verdict(KerbRecord *r, guint64 frames)
 {
-    if (r->signals > 1) {
-        kerb_say("stopped at once, as asked: %s", frames ? "the recording has no index, and its last frames may be missing; it can be played." : "nothing was recorded.");
-        return KERB_EXIT_INTERRUPTED;
-    }
     if (r->fault.side == KERB_FAULT_SOURCE && frames && r->fault.exit_code == KERB_EXIT_ASSET) {
         kerb_warn("%s", r->fault.text);
         return KERB_EXIT_OK;
@@ -280,11 +273,26 @@ static int kerb_record_verdict(KerbRecord *r, guint64 frames)
         kerb_say("%s%s", r->fault.text, r->fault.side == KERB_FAULT_OUTPUT && frames ? " What was written until then can be played." : "");
         return r->fault.exit_code;
     }
-    if (!frames && !r->signals) {
+    if (!frames) {
         kerb_say("%s has no frame that can be decoded.", r->source->text);
         return KERB_EXIT_ASSET;
     }
     return KERB_EXIT_OK;
+}
+
+/* Ends the process without stopping the pipeline, which may be held up by a source that never answers or an output that takes nothing. */
+static void kerb_record_leave(KerbRecord *r)
+{
+    guint64 frames = kerb_source_counts(r->source).frames;
+    kerb_recording_abandon(r->recording);
+    if (r->labels) kerb_recording_abandon(r->labels);
+    if (r->signals > 1)
+        kerb_say("stopped at once, as asked: %s",
+                 frames ? "the recording has no index, and its last frames may be missing; it can be played." : "nothing was recorded.");
+    else
+        kerb_say("nothing was recorded: no frame had come from %s.", r->source->text);
+    fflush(stdout);
+    _exit(r->signals > 1 ? KERB_EXIT_INTERRUPTED : KERB_EXIT_OK);
 }
 
 static int kerb_record_finish(KerbRecord *r)
@@ -292,6 +300,7 @@ static int kerb_record_finish(KerbRecord *r)
     GstStructure *stats = NULL;
     gdouble done_s, total_s;
     guint64 frames = 0;
+    if (r->signals > 1 || (r->signals && !kerb_source_counts(r->source).frames)) kerb_record_leave(r);
     g_object_get(r->kerbseg, "stats", &stats, NULL);
     gst_structure_get_uint64(stats, "frames-out", &frames);
     kerb_source_position(r->source, &done_s, &total_s);

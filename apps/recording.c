@@ -156,7 +156,7 @@ static GstPadProbeReturn kerb_recording_bytes(GstPad *pad, GstPadProbeInfo *info
     KerbRecording *r = user;
     gint64 now_us = g_get_monotonic_time();
     g_mutex_lock(&r->lock);
-    if (r->part) {
+    if (r->part && r->pieces++) { /* the first piece is in the file by now */
         r->lost_name = kerb_recording_take_place(r);
         if (r->lost_name)
             kerb_warn("%s cannot be given its name (%s): the recording is %s", r->name, r->lost_name, r->part);
@@ -239,11 +239,6 @@ KerbRecording *kerb_recording_new(GstBin *pipeline, KerbRecordingKind kind, cons
     return r;
 }
 
-void kerb_recording_set_start(KerbRecording *r, GstClockTimeDiff offset)
-{
-    if (r->mux && offset > 0) g_object_set(r->mux, "cluster-timestamp-offset", (guint64)offset, NULL);
-}
-
 /* Decoded audio: FLAC where it is there, as it is elsewhere. */
 static gboolean kerb_recording_encode_audio(KerbRecording *r, GstPad *pad)
 {
@@ -283,13 +278,26 @@ gboolean kerb_recording_add_audio(KerbRecording *r, GstPad *pad)
     return ok;
 }
 
+void kerb_recording_abandon(KerbRecording *r)
+{
+    g_mutex_lock(&r->lock);
+    if (r->part) g_unlink(r->part);
+    g_mutex_unlock(&r->lock);
+}
+
 gboolean kerb_recording_close(KerbRecording **recording)
 {
     KerbRecording *r = *recording;
     *recording = NULL;
     if (!r) return FALSE;
+    GStatBuf st;
+    gchar *why = NULL;
+    /* A file of one piece has not got its name yet. */
+    if (r->part && !g_stat(r->part, &st) && st.st_size > 0 && !(why = kerb_recording_take_place(r))) g_clear_pointer(&r->part, g_free);
+    if (why) kerb_warn("%s cannot be given its name (%s).", r->name, why);
     gboolean there = !r->part;
     if (r->part) g_unlink(r->part);
+    g_free(why);
     g_mutex_clear(&r->lock);
     g_free(r->part);
     g_free(r->path);

@@ -22,6 +22,7 @@ typedef struct KerbRecording {
     GstElement *mux;    /* NULL: raw */
     gboolean syncs;     /* a file that one can go back in, and that a disk holds; not a pipe */
     gint64 synced_us;
+    guint pieces;       /* that came to the file */
     GMutex lock;
     gchar *lost_name;   /* why it could not take its place; NULL: it could */
 } KerbRecording;
@@ -34,11 +35,11 @@ int kerb_recording_check(const gchar *path, gboolean force, const gchar *source)
  * encoder is chosen when the size of the video is known. */
 KerbRecording *kerb_recording_new(GstBin *pipeline, KerbRecordingKind kind, const gchar *path, gboolean force, int *exit_code);
 
-/* Time stamps become later by so much: the muxer counts from the start of the stream, which need not be 0. Before the first frame comes to it. */
-void kerb_recording_set_start(KerbRecording *recording, GstClockTimeDiff offset);
-
 /* Links audio of these caps: as it is where Matroska can hold it. Streaming thread, before data flows. FALSE: it cannot be. */
 gboolean kerb_recording_add_audio(KerbRecording *recording, GstPad *pad);
+
+/* Where it has no name yet, the file goes. For ends that cannot wait; any thread. */
+void kerb_recording_abandon(KerbRecording *recording);
 
 /* After the pipeline has been stopped: removes a file that has no name yet. Returns whether there is a file at `path`. */
 gboolean kerb_recording_close(KerbRecording **recording);

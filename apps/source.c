@@ -113,8 +113,6 @@ static GstPadProbeReturn kerb_source_frame(KerbSource *s, GstPadProbeInfo *info)
     guint64 time = gst_segment_to_running_time(&s->segment, GST_FORMAT_TIME, pts);
     if (!GST_CLOCK_TIME_IS_VALID(time)) time = pts; /* outside the segment: the elements behind will clip it */
     if (!GST_CLOCK_TIME_IS_VALID(s->first_time)) s->first_time = time;
-    gboolean is_first = s->counts.frames == 0;
-    guint64 own = s->pts_is_time ? pts : gst_segment_to_stream_time(&s->segment, GST_FORMAT_TIME, pts);
     gboolean over = GST_CLOCK_TIME_IS_VALID(s->limit) && time >= s->first_time + s->limit;
     if (over) {
         s->limit_reached = TRUE;
@@ -126,7 +124,6 @@ static GstPadProbeReturn kerb_source_frame(KerbSource *s, GstPadProbeInfo *info)
         s->last_frame_us = g_get_monotonic_time();
     }
     g_mutex_unlock(&s->lock);
-    if (is_first && s->start && GST_CLOCK_TIME_IS_VALID(own)) s->start(s->start_user, GST_CLOCK_DIFF(time, own));
     if (over) {
         kerb_source_stop(s);
         gst_buffer_unref(buffer);
@@ -142,9 +139,24 @@ static GstPadProbeReturn kerb_source_frame(KerbSource *s, GstPadProbeInfo *info)
     return GST_PAD_PROBE_OK;
 }
 
+/* A file that begins at 1.5 s is recorded from 1.5 s on: running time is its own time. */
+static void kerb_source_segment(KerbSource *s, GstPadProbeInfo *info)
+{
+    GstSegment segment;
+    GstEvent *event = GST_PAD_PROBE_INFO_EVENT(info);
+    gst_event_copy_segment(event, &segment);
+    if (!s->pts_is_time || segment.format != GST_FORMAT_TIME || segment.base || segment.rate != 1.0) return;
+    segment.base = segment.start;
+    GstEvent *moved = gst_event_new_segment(&segment);
+    gst_event_set_seqnum(moved, gst_event_get_seqnum(event));
+    gst_event_unref(event);
+    GST_PAD_PROBE_INFO_DATA(info) = moved;
+}
+
 static GstPadProbeReturn kerb_source_probe_in(GstPad *pad, GstPadProbeInfo *info, gpointer user)
 {
     if (GST_EVENT_TYPE(GST_PAD_PROBE_INFO_EVENT(info)) == GST_EVENT_CAPS) kerb_source_caps(user, info);
+    if (GST_EVENT_TYPE(GST_PAD_PROBE_INFO_EVENT(info)) == GST_EVENT_SEGMENT) kerb_source_segment(user, info);
     return GST_PAD_PROBE_OK;
 }
 
@@ -243,9 +255,13 @@ static void kerb_source_element_added(GstBin *bin, GstBin *sub, GstElement *elem
 
 /* -------------------------------------------------------------------------------------------------------- pads that come */
 
-static GstPadProbeReturn kerb_source_limit_audio(GstPad *pad, GstPadProbeInfo *info, gpointer user)
+static GstPadProbeReturn kerb_source_probe_audio(GstPad *pad, GstPadProbeInfo *info, gpointer user)
 {
     KerbSource *s = user;
+    if (!(GST_PAD_PROBE_INFO_TYPE(info) & GST_PAD_PROBE_TYPE_BUFFER)) {
+        if (GST_EVENT_TYPE(GST_PAD_PROBE_INFO_EVENT(info)) == GST_EVENT_SEGMENT) kerb_source_segment(s, info);
+        return GST_PAD_PROBE_OK;
+    }
     GstEvent *event = gst_pad_get_sticky_event(pad, GST_EVENT_SEGMENT, 0);
     const GstSegment *segment;
     gboolean over = FALSE;
@@ -269,7 +285,7 @@ static void kerb_source_audio_pad(KerbSource *s, GstPad *pad)
     GstPad *ghost = gst_ghost_pad_new("audio", pad);
     gst_pad_set_active(ghost, TRUE);
     gst_element_add_pad(s->bin, ghost);
-    gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, kerb_source_limit_audio, s, NULL);
+    gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, kerb_source_probe_audio, s, NULL);
     s->audio(s->audio_user, ghost);
 }
 

@@ -27,16 +27,11 @@ typedef struct KerbSourceCounts {
 /* Called for the pad `audio`, before any data flows; links it. Streaming thread. */
 typedef void (*KerbSourceAudioFn)(gpointer user, GstPad *pad);
 
-/* Called with the first frame: the stream's own time is later than the pipeline's running time by so much. Streaming thread. */
-typedef void (*KerbSourceStartFn)(gpointer user, GstClockTimeDiff offset);
-
 typedef struct KerbSource {
     gchar *text;       /* as the user wrote it */
     KerbSourceKind kind;
     gboolean live;     /* frames come at their own time */
     GstElement *bin;   /* floating until it is added to a pipeline */
-    KerbSourceStartFn start; /* NULL: nobody asks */
-    gpointer start_user;
 
     /* The rest belongs to source*.c. */
     KerbSourceAudioFn audio; /* NULL: audio is left out */
@@ -52,7 +47,7 @@ typedef struct KerbSource {
     GArray *coded_pts;         /* of GstClockTime: of packets whose picture has not come out yet */
     GstClockTime limit;        /* NONE: no limit */
     gboolean limit_reached, stopping, has_video, said_size;
-    gboolean pts_is_time;      /* matroskademux: its segment says 0 where the file says 1.5 s; its time stamps are the file's */
+    gboolean pts_is_time;      /* matroskademux: its segments call 0 what the file calls 1.5 s */
     GPtrArray *images;         /* of file names */
     guint next_image;
     gdouble rate;

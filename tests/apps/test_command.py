@@ -8,7 +8,7 @@ import unittest
 
 import kerb_case
 import tiny_onnx
-from kerb_case import SMALL, KerbCase
+from kerb_case import NEEDS_FFMPEG, SMALL, KerbCase
 
 SUBCOMMANDS = ("record", "view", "bench", "inspect", "devices")
 
@@ -133,6 +133,7 @@ class Views(KerbCase):
         self.kerb("view", "test:", "--model", self.model, "--frames", 3, "--screenshot", "shot.png", *arguments, env={"SDL_VIDEODRIVER": "dummy"})
         return kerb_case.png(self.folder / "shot.png")
 
+    @NEEDS_FFMPEG
     def test_screenshot(self):
         """Of the mask: nothing but the three class colours, away from legend and figures; and the sky is blue."""
         width, height, rows = self.view("--visualize", "mask")
@@ -142,6 +143,7 @@ class Views(KerbCase):
         self.assertEqual(rows[0][:3], b"\0\0\xff")
         self.assertNotEqual(len({bytes(r[3 * (width - 30):3 * (width - 20)]) for r in rows[20:80]}), 1)  # the legend is there
 
+    @NEEDS_FFMPEG
     def test_overlay_differs(self):
         self.assertNotEqual(self.view("--visualize", "none")[2], self.view("--alpha", "1")[2])
 
@@ -151,6 +153,7 @@ class Views(KerbCase):
     def test_no_display(self):
         self.refused(2, "view", SMALL, "--model", self.model, says="kerb record", env={"SDL_VIDEODRIVER": "x11", "DISPLAY": ":9999"})
 
+    @NEEDS_FFMPEG
     @unittest.skipUnless(shutil.which("Xvfb") and shutil.which("xvfb-run"), "Xvfb is not installed")
     def test_x11(self):
         import subprocess

@@ -84,6 +84,7 @@ class SideFiles(KerbCase):
         decoded = subprocess.run(["ffmpeg", "-v", "error", "-i", str(lossless), "-f", "rawvideo", "-pix_fmt", "gray", "-"], capture_output=True, check=True).stdout
         self.assertEqual(decoded, labels)
 
+    @NEEDS_FFMPEG
     def test_sheet(self):
         sheet = self.folder / "sheet.png"
         report = self.record(SMALL, "--duration", 0.5, "--sheet", sheet)

@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Real and damaged videos of KERB_DATA: frames and time stamps of a recording are the source's; nothing crashes or hangs."""
+import json
+import subprocess
+
+import kerb_case
+from kerb_case import DATA, NEEDS_FFPROBE, KerbCase, needs_data
+
+
+class Clips(KerbCase):
+    @NEEDS_FFPROBE
+    @needs_data("video")
+    def test_frames_and_time_stamps(self):
+        """Those of every clip, to the microsecond. H.264 with B-frames, MPEG-4 ASP, GIF; 8 to 25 fps."""
+        for clip in sorted((DATA / "video").iterdir()):
+            with self.subTest(clip=clip.name):
+                wanted, facts = self.probe(clip)
+                self.record(clip, "--force", timeout=300)
+                times, recorded = self.probe()
+                self.assertEqual(len(times), len(wanted))
+                self.assertLessEqual(max(abs(a - b) for a, b in zip(times, wanted)), 1.01e-6)
+                self.assertEqual((recorded["width"], recorded["height"]), (facts["width"], facts["height"]))
+
+    @NEEDS_FFPROBE
+    @needs_data("malformed")
+    def test_malformed(self):
+        """Each is recorded or refused; what is recorded can be played, and has the frames that the summary says."""
+        recorded = 0
+        for clip in sorted(p for p in (DATA / "malformed").rglob("*") if p.is_file()):
+            with self.subTest(clip=clip.name):
+                done = subprocess.run([kerb_case.KERB, "record", clip, "-o", self.output, "--model", self.model, "--json", "--force", "--quiet"], capture_output=True, text=True,
+                                      timeout=120)
+                self.assertIn(done.returncode, (0, 3), done.stderr)
+                self.assertNotIn("CRITICAL", done.stderr)
+                if done.returncode:
+                    self.assertTrue(done.stderr.startswith("kerb: "), done.stderr)
+                    continue
+                recorded += 1
+                times, _ = self.probe()
+                self.assertEqual(len(times), json.loads(done.stdout)["frames"])
+                self.assertEqual(times, sorted(times))
+        self.assertGreater(recorded, 30)
+
+
+if __name__ == "__main__":
+    kerb_case.main()
