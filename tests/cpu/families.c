@@ -121,9 +121,9 @@ static int kerb_check_conv(int count, KerbPrecision precision, const char *name)
     int failed = 0;
     double worst = 0;
     for (int i = 0; i < count; i++) {
-        static const char *const ways[] = { "depthwise", "winograd", "direct", "onednn" };
+        static const char *const ways[] = { "depthwise", "winograd", "direct", "onednn", "winograd-shared" };
         double depth;
-        setenv("KERB_CPU_CONV", ways[i % 4], 1); /* each way gets its share, whatever is fastest here */
+        setenv("KERB_CPU_CONV", ways[i % 5], 1); /* each way gets its share, whatever is fastest here */
         KerbGraph *g = kerb_random_convolution(&r, &depth);
         KerbCaseResult result = kerb_case_run(g, &r, 1 + i % 3, precision);
         /* bf16 keeps 8 bits: the weights' rounding alone is 2^-9 of each product, so sqrt(K) * 2^-9 of the sum, and 2^-8 of the result where it is kept. */

@@ -176,7 +176,8 @@ KerbStatus kerb_cpu_compile_attention(KerbCompiler *c, const KerbNode *n, bool *
     }
     KerbStatus status = kerb_cpu_temporary(c, &t, &o[3]);
     if (status) return status;
-    kerb_cpu_alias(c, n->outputs[0], &o[3], &t, 0);
+    const bool slot = c->slot[n->outputs[0]] != KERB_NO_VALUE; /* a concatenation waits for it: copied there */
+    if (!slot) kerb_cpu_alias(c, n->outputs[0], &o[3], &t, 0);
     a->y_step = a->values;
     a->rows = c->net->k->tile_rows;
     a->tasks = (int)((a->queries + a->rows - 1) / a->rows);
@@ -189,5 +190,8 @@ KerbStatus kerb_cpu_compile_attention(KerbCompiler *c, const KerbNode *n, bool *
     if (!step) return KERB_ERROR_MEMORY;
     step->state = a;
     kerb_cpu_label(c, step, "attention %dx%d depth %d values %d", (int)a->queries, (int)a->keys, (int)a->depth, (int)a->values);
-    return KERB_OK;
+    KerbOperand target;
+    if (!slot) return KERB_OK;
+    status = kerb_cpu_place(c, n->outputs[0], &target);
+    return status ? status : kerb_cpu_copy(c, n, &o[3], &target);
 }

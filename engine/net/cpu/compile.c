@@ -74,11 +74,46 @@ static size_t kerb_cpu_span(const KerbTensor *t)
     return last + 1;
 }
 
+/* Operators whose steps read and write pictures in bf16. */
+static bool kerb_cpu_op_in_bf16(KerbOp op)
+{
+    switch (op) {
+    case KERB_OP_CONV:
+    case KERB_OP_MAX_POOL:
+    case KERB_OP_AVERAGE_POOL:
+    case KERB_OP_CONCAT:
+    case KERB_OP_UNARY:
+    case KERB_OP_BINARY:
+    case KERB_OP_CLIP:
+    case KERB_OP_BATCH_NORM:
+    case KERB_OP_RESIZE:
+    case KERB_OP_DEPTH_TO_SPACE: return true;
+    default: return false;
+    }
+}
+
+/* In bf16 nets a picture is bf16 where what makes it and all that reads it work on that; graph outputs (scores) are f32. */
+static bool kerb_cpu_in_bf16(const KerbCompiler *c, uint32_t id)
+{
+    const KerbValue *v = &c->g->values[id];
+    if (!c->net->bf16 || c->readers[id] >= INT_MAX / 4) return false;
+    if (v->producer != KERB_NO_NODE && !kerb_cpu_op_in_bf16(c->g->nodes[v->producer].op)) return false;
+    for (int i = 0; i < c->g->n_nodes; i++) {
+        const KerbNode *n = &c->g->nodes[i];
+        if (n->dead || kerb_cpu_op_in_bf16(n->op)) continue;
+        for (int j = 0; j < n->n_inputs; j++) {
+            if (n->inputs[j] == id) return false;
+        }
+    }
+    return true;
+}
+
 static KerbTensor kerb_cpu_usual(const KerbCompiler *c, uint32_t id)
 {
     const KerbValue *v = &c->g->values[id];
     bool picture = v->rank == 4 && v->dtype == KERB_F32;
-    return picture ? kerb_tensor_channels_last(NULL, v->dtype, v->rank, v->dims, v->dims[1]) : kerb_tensor(NULL, v->dtype, v->rank, v->dims);
+    if (!picture) return kerb_tensor(NULL, v->dtype, v->rank, v->dims);
+    return kerb_tensor_channels_last(NULL, kerb_cpu_in_bf16(c, id) ? KERB_BF16 : KERB_F32, v->rank, v->dims, v->dims[1]);
 }
 
 static KerbOperand kerb_cpu_constant(KerbCompiler *c, uint32_t id)

@@ -11,7 +11,8 @@ typedef struct KerbConvChoice {
     const KerbConvKind *kind;
 } KerbConvChoice;
 
-static const KerbConvKind *const kerb_conv_kinds[] = { &kerb_conv_depthwise, &kerb_conv_winograd, &kerb_conv_direct, &kerb_conv_dnn };
+static const KerbConvKind *const kerb_conv_kinds[] = { &kerb_conv_depthwise, &kerb_conv_winograd, &kerb_conv_winograd_shared, &kerb_conv_direct,
+                                                    &kerb_conv_dnn };
 #define N_KINDS (int)(sizeof kerb_conv_kinds / sizeof kerb_conv_kinds[0])
 
 /* ---- the step ---- */
@@ -44,9 +45,22 @@ static const KerbConvKind *kerb_conv_guess(const KerbConv *c)
 {
     const KerbConvSpec *s = &c->s;
     if (kerb_conv_depthwise.applies(c)) return &kerb_conv_depthwise;
-    if (kerb_conv_winograd.applies(c) && s->ic >= 32 && s->oc >= 32 && !s->source_bf16) return &kerb_conv_winograd;
+    if (kerb_conv_winograd.applies(c) && s->ic >= 32 && s->oc >= 32 && !s->source_bf16) return s->ic * s->oc < 180 * 180 ? &kerb_conv_winograd : &kerb_conv_winograd_shared;
     if (kerb_conv_direct.applies(c) && (s->block > 1 || s->oc <= 32 || s->ic <= 32 || !kerb_conv_dnn.applies(c))) return &kerb_conv_direct;
     return &kerb_conv_dnn;
+}
+
+/* Is it worth timing? Winograd does a quarter of the multiplications, so on many channels the others cannot win; and its two schedules part early. */
+static bool kerb_conv_promising(const KerbConv *c, const KerbConvKind *kind)
+{
+    const KerbConvSpec *s = &c->s;
+    const int64_t pairs = (int64_t)s->ic * s->oc;
+    if (kerb_conv_depthwise.applies(c)) return kind == &kerb_conv_depthwise || kind == &kerb_conv_dnn;
+    if (kind == &kerb_conv_winograd) return pairs <= 320 * 320;
+    if (kind == &kerb_conv_winograd_shared) return pairs >= 100 * 100;
+    bool winograd = kerb_conv_winograd.applies(c) && s->ic >= 48 && s->oc >= 48;
+    if (kind == &kerb_conv_direct) return !winograd && (pairs <= 256 * 256 || s->block > 1 || !kerb_conv_dnn.applies(c));
+    return !winograd || s->source_bf16;
 }
 
 #define TIMED_FLOPS 1.5e9 /* larger problems are timed on a part of their rows */
@@ -114,6 +128,7 @@ static const KerbConvKind *kerb_conv_choose(KerbCompiler *c, const KerbConv *con
     const KerbConvKind *kind = kerb_conv_guess(conv);
     int64_t start = kerb_now_ns(), best = INT64_MAX;
     for (int i = 0; i < n; i++) {
+        if (!kerb_conv_promising(conv, can[i])) continue;
         int64_t ns = kerb_conv_time(conv, can[i], best);
         kerb_log(KERB_LOG_DEBUG, "cpu: conv %dx%d %d->%d %dx%d stride %d dilation %d: %s %.3f ms", conv->s.kw, conv->s.kh, conv->s.ic, conv->s.oc, conv->s.ow,
                  conv->s.oh, conv->s.sw, conv->s.dw, can[i]->name, ns == INT64_MAX ? -1.0 : (double)ns * 1e-6);

@@ -45,7 +45,7 @@ struct KerbConv {
     void *own;            /* the kind's state, malloc */
 };
 
-extern const KerbConvKind kerb_conv_direct, kerb_conv_winograd, kerb_conv_depthwise, kerb_conv_dnn;
+extern const KerbConvKind kerb_conv_direct, kerb_conv_winograd, kerb_conv_winograd_shared, kerb_conv_depthwise, kerb_conv_dnn;
 
 /* Guess of the time on this many threads, for deciding how to share work. */
 static inline double kerb_conv_cost_ns(const KerbConvSpec *s)

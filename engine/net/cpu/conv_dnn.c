@@ -253,14 +253,24 @@ static void kerb_dnn_rows(const KerbConv *c, void *to, int64_t to_step, const vo
     KerbDnnRows r = { to, from, (size_t)to_step * unit, (size_t)from_step * unit, (size_t)channels * unit, (size_t)width };
     kerb_cpu_parallel(c->net->threads, rows, (double)rows * width * channels / 4, kerb_dnn_row, &r);
 }
+#define FINISH_CHANNELS 256
 static void kerb_dnn_conv_finish_row(void *arg, int index, int thread)
 {
     const KerbConv *c = arg;
     const KerbCpuKernels *k = c->net->k;
-    float *row = (float *)c->target + (size_t)index * (size_t)c->s.ow * (size_t)c->s.target_step;
-    for (int x = 0; x < c->s.ow; x++, row += c->s.target_step) {
-        if (c->s.slope || c->s.clip) k->finish(row, 1, c->s.oc, &c->act.finish);
-        if (c->s.unary) kerb_cpu_act_run(k, &c->act, row, (size_t)c->s.oc);
+    const ptrdiff_t row = (ptrdiff_t)index * c->s.ow * c->s.target_step;
+    for (int x = 0; x < c->s.ow; x++) {
+        for (int begin = 0; begin < c->s.oc; begin += FINISH_CHANNELS) {
+            const int n = c->s.oc - begin < FINISH_CHANNELS ? c->s.oc - begin : FINISH_CHANNELS;
+            const ptrdiff_t at = row + x * c->s.target_step + begin;
+            float buffer[FINISH_CHANNELS], *v = c->s.target_bf16 ? buffer : (float *)c->target + at;
+            KerbEpilogue e = c->act.finish;
+            if (e.slope) e.slope += begin;
+            if (c->s.target_bf16) k->to_f32(buffer, (const uint16_t *)c->target + at, (size_t)n);
+            if (c->s.slope || c->s.clip) k->finish(v, 1, n, &e);
+            if (c->s.unary) kerb_cpu_act_run(k, &c->act, v, (size_t)n);
+            if (c->s.target_bf16) k->to_bf16((uint16_t *)c->target + at, buffer, (size_t)n);
+        }
     }
 }
 

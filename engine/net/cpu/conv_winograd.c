@@ -2,9 +2,12 @@
 /* 3x3 convolution with stride 1 by Winograd's F(4x4, 3x3) on channels-last pictures: a quarter of the multiplications, no change of layout.
  *
  * A tile is 6x6 source pixels -> 4x4 target pixels; a dilation d splits the picture into d*d phases of every d-th pixel, each dense. Tiles are taken in
- * blocks: transformed to 36 matrices (tiles x input channels), multiplied with 36 weight matrices by the tile kernel, transformed back 2*lanes output
- * channels at a time, so that sums stay in the second-level cache. Two schedules: `alone` gives each thread its own blocks of tiles; `together` lets the threads
- * transform one large block and then share the output channels, so that large weights pass through the cache once.
+ * blocks: transformed to 36 matrices (tiles x input channels), multiplied with 36 weight matrices by the tile kernel, transformed back. Two schedules, timed
+ * against each other like different ways:
+ *   winograd         each thread takes blocks of its own, so small that their matrices stay in its second-level cache; sums exist for 2*lanes output
+ *                    channels at a time. Weights are read anew for every block: for few channels.
+ *   winograd-shared  all threads transform one large block, then share its 36 products, then transform back: each byte of weights, input and sums is
+ *                    moved once a block. For many channels.
  *
  * Error against direct convolution: about 1e-6 relative RMS in f32 (the transforms' constants cost about two bits). */
 #include <stdlib.h>
@@ -20,10 +23,10 @@ typedef struct KerbWinogradTile {
 typedef struct KerbWinograd {
     KerbWinogradTile *tiles;
     int n_tiles, block; /* tiles a block */
-    bool together;
+    bool shared;
     int depth, columns_padded, n_column_blocks;
-    size_t input_floats, sums_floats; /* of one block */
-    int begin, count;   /* `together`: the current block */
+    size_t input_floats, sums_floats; /* of one block; sums: of 2*lanes columns, or (shared) of all */
+    int begin, count;   /* shared: the current block */
 } KerbWinograd;
 
 static bool kerb_winograd_applies(const KerbConv *c)
@@ -86,16 +89,24 @@ static void kerb_winograd_free(KerbConv *c)
     kerb_free(&c->packed);
 }
 
-/* How many tiles a block has. Each byte of weights is used 2*block times a pass, so blocks must not be small; the transformed input should fit the
- * second-level cache (taken as 1 MiB, of which half) when a thread is alone with it. */
+#define ALONE_BYTES (384u << 10) /* of a second-level cache of 1 MiB; measured: 256 to 768 are alike */
+#define SHARED_BYTES (24u << 20) /* about what a third-level cache has for two cores */
+
+/* How many tiles a block has. Each byte of weights is used 2*block times a pass, so blocks must not be small. */
 static void kerb_winograd_schedule(KerbConv *c, KerbWinograd *w)
 {
     const int rows = c->net->k->tile_rows, threads = c->net->threads;
-    w->together = (size_t)c->s.ic * (size_t)c->s.oc >= 160u * 160u || w->n_tiles < threads * 2 * rows;
-    int fit = (int)((512u << 10) / (sizeof(float) * POINTS * (size_t)w->depth)) / rows * rows;
-    int block = w->together ? 256 : fit < 2 * rows ? 2 * rows : fit > 8 * rows ? 8 * rows : fit;
-    int share = w->together ? w->n_tiles : (w->n_tiles + threads - 1) / threads;
-    int n = (share + block - 1) / block;
+    w->shared = c->kind == &kerb_conv_winograd_shared;
+    int fit, share = w->n_tiles;
+    if (w->shared) {
+        fit = (int)(SHARED_BYTES / (sizeof(float) * POINTS * (size_t)(w->depth + w->columns_padded)));
+        if (fit < 8 * rows) fit = 8 * rows;
+    } else {
+        fit = (int)(ALONE_BYTES / (sizeof(float) * POINTS * (size_t)w->depth)) / rows * rows;
+        fit = fit < 2 * rows ? 2 * rows : fit > 8 * rows ? 8 * rows : fit;
+        share = (w->n_tiles + threads - 1) / threads;
+    }
+    int n = (share + fit - 1) / fit;
     w->block = (share + n - 1) / n; /* equal blocks */
 }
 
@@ -121,9 +132,9 @@ static KerbStatus kerb_winograd_prepare(KerbConv *c, KerbError *error)
     w->n_column_blocks = (padded + 2 * lanes - 1) / (2 * lanes);
     kerb_winograd_schedule(c, w);
     w->input_floats = (size_t)POINTS * (size_t)w->block * (size_t)w->depth;
-    w->sums_floats = (size_t)POINTS * (size_t)w->block * (size_t)(2 * lanes);
+    w->sums_floats = (size_t)POINTS * (size_t)w->block * (size_t)(w->shared ? padded : 2 * lanes);
     size_t threads = (size_t)c->net->threads;
-    c->scratch_bytes = (w->together ? w->input_floats + threads * w->sums_floats : threads * (w->input_floats + w->sums_floats)) * sizeof(float);
+    c->scratch_bytes = (w->shared ? 1 : threads) * (w->input_floats + w->sums_floats) * sizeof(float);
     kerb_cpu_parallel((int)threads, s->oc, (double)s->oc * s->ic * 100, kerb_winograd_pack_channel, c);
     return KERB_OK;
 }
@@ -170,42 +181,48 @@ static void kerb_winograd_out(const KerbConv *c, const KerbWinogradTile *t, cons
     }
 }
 
-/* One column block over `count` tiles whose transforms lie in `input`. */
-static void kerb_winograd_columns(const KerbConv *c, const KerbWinogradTile *tiles, int count, const float *input, float *sums, int block)
+/* One of the 36 products: `count` tiles, the columns of one weight block. `sums_step`: floats between the sums of two tiles. */
+static void kerb_winograd_product(const KerbConv *c, int point, int block, int count, const float *input, float *sums, ptrdiff_t sums_step)
 {
     const KerbWinograd *w = c->own;
     const KerbCpuKernels *k = c->net->k;
-    const int begin = block * 2 * k->lanes, columns = c->s.oc - begin < 2 * k->lanes ? c->s.oc - begin : 2 * k->lanes;
-    const int width = columns > k->lanes ? 2 * k->lanes : k->lanes;
-    const float *weights = (const float *)c->packed + (size_t)begin * POINTS * (size_t)c->s.ic;
+    const int begin = block * 2 * k->lanes, left_columns = w->columns_padded - begin, width = left_columns > k->lanes ? 2 * k->lanes : k->lanes;
     const KerbTap tap = { 0, 0 };
-    const ptrdiff_t plane = (ptrdiff_t)count * width;
+    KerbTile tile = { .source = input + (ptrdiff_t)point * count * w->depth, .source_step = w->depth, .taps = &tap, .n_taps = 1, .depth = c->s.ic,
+                      .weights = (const float *)c->packed + ((size_t)begin * POINTS + (size_t)point * (size_t)width) * (size_t)c->s.ic, .target = sums,
+                      .target_step = sums_step, .columns = width };
     const int steps = (count + k->tile_rows - 1) / k->tile_rows;
-    for (int p = 0; p < POINTS; p++) {
-        KerbTile tile = { .source = input + (ptrdiff_t)p * count * w->depth, .source_step = w->depth, .taps = &tap, .n_taps = 1, .depth = c->s.ic,
-                          .weights = weights + (size_t)p * (size_t)c->s.ic * (size_t)width, .target = sums + p * plane, .target_step = width, .columns = width };
-        for (int i = 0, left = count; i < steps; i++) {
-            int rows = left / (steps - i);
-            k->tile(&tile, rows);
-            tile.source += rows * tile.source_step;
-            tile.target += rows * tile.target_step;
-            left -= rows;
-        }
+    for (int i = 0, left = count; i < steps; i++) {
+        int rows = left / (steps - i);
+        k->tile(&tile, rows);
+        tile.source += rows * tile.source_step;
+        tile.target += rows * tile.target_step;
+        left -= rows;
     }
-    for (int i = 0; i < count; i++) kerb_winograd_out(c, &tiles[i], sums + (ptrdiff_t)i * width, plane, begin, columns);
 }
 
 static void kerb_winograd_alone(void *arg, int index, int thread)
 {
     const KerbConv *c = arg;
     const KerbWinograd *w = c->own;
-    int begin = index * w->block, count = w->n_tiles - begin < w->block ? w->n_tiles - begin : w->block;
+    const int lanes = c->net->k->lanes, begin = index * w->block, count = w->n_tiles - begin < w->block ? w->n_tiles - begin : w->block;
     float *input = (float *)c->scratch + (size_t)thread * (w->input_floats + w->sums_floats), *sums = input + w->input_floats;
     for (int i = 0; i < count; i++) kerb_winograd_in(c, &w->tiles[begin + i], input + (size_t)i * (size_t)w->depth, count);
-    for (int b = 0; b < w->n_column_blocks; b++) kerb_winograd_columns(c, w->tiles + begin, count, input, sums, b);
+    for (int b = 0; b < w->n_column_blocks; b++) {
+        const int first = b * 2 * lanes, columns = c->s.oc - first < 2 * lanes ? c->s.oc - first : 2 * lanes, width = columns > lanes ? 2 * lanes : lanes;
+        const ptrdiff_t plane = (ptrdiff_t)count * width;
+        for (int p = 0; p < POINTS; p++) kerb_winograd_product(c, p, b, count, input, sums + p * plane, width);
+        for (int i = 0; i < count; i++) kerb_winograd_out(c, &w->tiles[begin + i], sums + (ptrdiff_t)i * width, plane, first, columns);
+    }
 }
 
-#define SHARE 16 /* tiles a task of the shared input transform */
+#define SHARE 8 /* tiles a task of the shared transforms */
+static int kerb_winograd_parts(const KerbConv *c)
+{
+    const KerbWinograd *w = c->own;
+    int parts = (3 * c->net->threads + POINTS - 1) / POINTS;
+    return parts > w->n_column_blocks ? w->n_column_blocks : parts;
+}
 static void kerb_winograd_shared_in(void *arg, int index, int thread)
 {
     const KerbConv *c = arg;
@@ -214,28 +231,44 @@ static void kerb_winograd_shared_in(void *arg, int index, int thread)
         kerb_winograd_in(c, &w->tiles[w->begin + i], (float *)c->scratch + (size_t)i * (size_t)w->depth, w->count);
     }
 }
-static void kerb_winograd_shared_columns(void *arg, int index, int thread)
+/* A task is one point and a few blocks of columns, so that more threads than points have work. */
+static void kerb_winograd_shared_product(void *arg, int index, int thread)
 {
     const KerbConv *c = arg;
     const KerbWinograd *w = c->own;
-    const float *input = c->scratch;
-    kerb_winograd_columns(c, w->tiles + w->begin, w->count, input, (float *)c->scratch + w->input_floats + (size_t)thread * w->sums_floats, index);
+    const int point = index % POINTS, part = index / POINTS, parts = kerb_winograd_parts(c);
+    float *sums = (float *)c->scratch + w->input_floats + (ptrdiff_t)point * w->count * w->columns_padded;
+    for (int b = w->n_column_blocks * part / parts; b < w->n_column_blocks * (part + 1) / parts; b++) {
+        kerb_winograd_product(c, point, b, w->count, c->scratch, sums + b * 2 * c->net->k->lanes, w->columns_padded);
+    }
+}
+static void kerb_winograd_shared_out(void *arg, int index, int thread)
+{
+    const KerbConv *c = arg;
+    const KerbWinograd *w = c->own;
+    const float *sums = (const float *)c->scratch + w->input_floats;
+    for (int i = index * SHARE; i < w->count && i < (index + 1) * SHARE; i++) {
+        kerb_winograd_out(c, &w->tiles[w->begin + i], sums + (ptrdiff_t)i * w->columns_padded, (ptrdiff_t)w->count * w->columns_padded, 0, c->s.oc);
+    }
 }
 
 static KerbStatus kerb_winograd_run(KerbConv *c)
 {
     KerbWinograd *w = c->own;
     const int threads = c->net->threads;
-    if (!w->together) {
-        kerb_cpu_parallel(threads, (w->n_tiles + w->block - 1) / w->block, kerb_conv_cost_ns(&c->s), kerb_winograd_alone, c);
+    const double cost = kerb_conv_cost_ns(&c->s);
+    if (!w->shared) {
+        kerb_cpu_parallel(threads, (w->n_tiles + w->block - 1) / w->block, cost, kerb_winograd_alone, c);
         return KERB_OK;
     }
     for (w->begin = 0; w->begin < w->n_tiles; w->begin += w->block) {
         w->count = w->n_tiles - w->begin < w->block ? w->n_tiles - w->begin : w->block;
-        kerb_cpu_parallel(threads, (w->count + SHARE - 1) / SHARE, (double)w->count * c->s.ic * 10, kerb_winograd_shared_in, c);
-        kerb_cpu_parallel(threads, w->n_column_blocks, kerb_conv_cost_ns(&c->s), kerb_winograd_shared_columns, c);
+        kerb_cpu_parallel(threads, (w->count + SHARE - 1) / SHARE, cost / 8, kerb_winograd_shared_in, c);
+        kerb_cpu_parallel(threads, POINTS * kerb_winograd_parts(c), cost, kerb_winograd_shared_product, c);
+        kerb_cpu_parallel(threads, (w->count + SHARE - 1) / SHARE, cost / 8, kerb_winograd_shared_out, c);
     }
     return KERB_OK;
 }
 
 const KerbConvKind kerb_conv_winograd = { "winograd", kerb_winograd_applies, kerb_winograd_prepare, NULL, kerb_winograd_run, kerb_winograd_free };
+const KerbConvKind kerb_conv_winograd_shared = { "winograd-shared", kerb_winograd_applies, kerb_winograd_prepare, NULL, kerb_winograd_run, kerb_winograd_free };

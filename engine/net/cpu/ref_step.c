@@ -31,17 +31,20 @@ KerbStatus kerb_cpu_compile_ref(KerbCompiler *c, const KerbNode *n)
         o[i] = kerb_cpu_value(c, n->inputs[i]);
         if (o[i].t.dtype == KERB_BF16 && c->g->values[n->inputs[i]].dtype == KERB_F32 && (status = kerb_cpu_picture(c, n->inputs[i], KERB_F32, &o[i]))) return status;
     }
+    KerbOperand bf16 = { .t.dtype = KERB_DTYPE_NONE }; /* where the first output must go in the end, if that is bf16 */
     for (int i = 0; i < n->n_outputs; i++) {
         KerbOperand *y = &o[n->n_inputs + i];
-        if (n->outputs[i] == KERB_NO_VALUE) {
-            *y = (KerbOperand){ .root = KERB_NO_ROOT };
-        } else if ((status = kerb_cpu_place(c, n->outputs[i], y))) {
-            return status;
-        }
+        *y = (KerbOperand){ .root = KERB_NO_ROOT };
+        if (n->outputs[i] == KERB_NO_VALUE) continue;
+        if ((status = kerb_cpu_place(c, n->outputs[i], y))) return status;
+        if (i || y->t.dtype != KERB_BF16 || c->g->values[n->outputs[i]].dtype != KERB_F32) continue;
+        bf16 = *y;
+        KerbTensor t = kerb_tensor(NULL, KERB_F32, y->t.rank, y->t.dims);
+        if ((status = kerb_cpu_temporary(c, &t, y))) return status;
     }
     KerbStep *step = kerb_cpu_step(c, &kerb_ref_step, n, o, total, 0);
     if (!step) return KERB_ERROR_MEMORY;
     step->state = tensors;
     kerb_cpu_label(c, step, "ref %s", kerb_node_kind(n));
-    return KERB_OK;
+    return bf16.t.dtype == KERB_BF16 ? kerb_cpu_copy(c, n, &o[n->n_inputs], &bf16) : KERB_OK;
 }
