@@ -17,17 +17,26 @@ uint32_t kerb_random(KerbRandom *r)
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return (uint32_t)((z ^ (z >> 31)) >> 32);
 }
-int kerb_random_in(KerbRandom *r, int lo, int hi) { return lo + (int)(kerb_random(r) % (uint32_t)(hi - lo + 1)); }
-float kerb_random_float(KerbRandom *r) { return (float)((double)kerb_random(r) / 2147483648.0 - 1.0); }
+int kerb_random_in(KerbRandom *r, int lo, int hi)
+{
+    return lo + (int)(kerb_random(r) % (uint32_t)(hi - lo + 1));
+}
+float kerb_random_float(KerbRandom *r)
+{
+    return (float)((double)kerb_random(r) / 2147483648.0 - 1.0);
+}
 KerbRandom kerb_random_seeded(const char *test, uint64_t seed)
 {
     const char *given = getenv("KERB_SEED");
     if (given) seed = strtoull(given, NULL, 0);
     printf("%s: seed %llu\n", test, (unsigned long long)seed);
-    return (KerbRandom){ seed };
+    return (KerbRandom){seed};
 }
 
-uint32_t kerb_case_value(KerbGraph *g, int rank, const int64_t dims[]) { return kerb_graph_add_value(g, kerb_graph_name(g, "v", ""), KERB_F32, rank, dims); }
+uint32_t kerb_case_value(KerbGraph *g, int rank, const int64_t dims[])
+{
+    return kerb_graph_add_value(g, kerb_graph_name(g, "v", ""), KERB_F32, rank, dims);
+}
 uint32_t kerb_case_input(KerbGraph *g, int rank, const int64_t dims[])
 {
     uint32_t id = kerb_case_value(g, rank, dims);
@@ -47,7 +56,7 @@ uint32_t kerb_case_constant(KerbGraph *g, KerbRandom *r, int rank, const int64_t
 }
 uint32_t kerb_case_integers(KerbGraph *g, int n, const int64_t values[])
 {
-    int64_t dims[1] = { n };
+    int64_t dims[1] = {n};
     return kerb_graph_add_constant(g, kerb_graph_name(g, "i", ""), KERB_I64, 1, dims, values, true);
 }
 KerbNode *kerb_case_node(KerbGraph *g, KerbOp op, int n_inputs, const uint32_t inputs[], uint32_t output)
@@ -91,7 +100,7 @@ static KerbStatus kerb_case_evaluate(const KerbGraph *g, KerbTensor *t, KerbErro
 {
     for (int i = 0; i < g->n_nodes; i++) {
         const KerbNode *n = &g->nodes[i];
-        KerbTensor in[16] = { { 0 } }, out[4] = { { 0 } };
+        KerbTensor in[16] = {{0}}, out[4] = {{0}};
         for (int j = 0; j < n->n_inputs; j++) {
             if (n->inputs[j] != KERB_NO_VALUE) in[j] = t[n->inputs[j]];
         }
@@ -104,13 +113,13 @@ static KerbStatus kerb_case_evaluate(const KerbGraph *g, KerbTensor *t, KerbErro
 
 KerbCaseResult kerb_case_run(const KerbGraph *g, KerbRandom *r, int threads, KerbPrecision precision)
 {
-    KerbCaseResult result = { 0 };
-    KerbError error = { 0 };
+    KerbCaseResult result = {0};
+    KerbError error = {0};
     KerbNet *cpu = NULL;
     KerbArena *arena = kerb_arena_new(0);
     KerbTensor *expected = kerb_case_reference(g, arena);
     const KerbBackend *backend = kerb_backend(KERB_BACKEND_ABI, NULL);
-    KerbCompileOptions options = { .threads = threads, .precision = precision };
+    KerbCompileOptions options = {.threads = threads, .precision = precision};
     KerbStatus status = backend->compile(&cpu, g, &options, &error);
     for (int i = 0; i < g->n_inputs && !status; i++) {
         const KerbTensor *a = &expected[g->inputs[i]], *b = backend->input(cpu, i);
@@ -125,7 +134,8 @@ KerbCaseResult kerb_case_run(const KerbGraph *g, KerbRandom *r, int threads, Ker
     if (!status) status = kerb_case_evaluate(g, expected, &error);
     for (int pass = 0; pass < 2 && !status; pass++) {
         if ((status = backend->run(cpu, &error))) break;
-        for (int i = 0; i < g->n_outputs; i++) kerb_case_compare(backend->output(cpu, i), &expected[g->outputs[i]], &result, &squares, &reference);
+        for (int i = 0; i < g->n_outputs; i++)
+            kerb_case_compare(backend->output(cpu, i), &expected[g->outputs[i]], &result, &squares, &reference);
     }
     if (status) {
         printf("status %d: %s\n", (int)status, error.message);

@@ -25,9 +25,9 @@ KerbNode *kerb_case_node(KerbGraph *g, KerbOp op, int n_inputs, const uint32_t i
 void kerb_case_output(KerbGraph *g, uint32_t value);
 
 typedef struct KerbCaseResult {
-    double worst;     /* largest |cpu - ref| / (1 + |ref|) */
-    double rms;       /* of the difference over RMS of the reference */
-    int failed;       /* 1: could not be run; the message was printed */
+    double worst; /* largest |cpu - ref| / (1 + |ref|) */
+    double rms;   /* of the difference over RMS of the reference */
+    int failed;   /* 1: could not be run; the message was printed */
 } KerbCaseResult;
 /* Random inputs; compares every output; runs twice, so that a run that spoils memory for the next one shows. */
 KerbCaseResult kerb_case_run(const KerbGraph *g, KerbRandom *r, int threads, KerbPrecision precision);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Families of generated cases: `count` of each against the reference. Called by test_*.c (a tenth) and slow_*.c (all). Return how many failed. */
+/* Families of generated cases: `count` of each against the reference. Called by test_*.c (a tenth) and slow_*.c (all). Return how many
+ * failed. */
 #ifndef KERB_TESTS_CPU_FAMILIES_H
 #define KERB_TESTS_CPU_FAMILIES_H
 

@@ -20,37 +20,58 @@ static void kerb_call_pool(void *arg)
 
 static void kerb_check_pool_once(KerbFixture *f, bool maximum, bool bf16, bool timed)
 {
-    const int channels = timed ? 64 : kerb_fixture_int(f, 1, 40), width = timed ? 64 : kerb_fixture_int(f, 1, 30), kernel = timed ? 3 : kerb_fixture_int(f, 1, 5),
-              stride = timed ? 2 : kerb_fixture_int(f, 1, 3), pad = timed ? 1 : kerb_fixture_int(f, 0, kernel / 2), unit = bf16 ? 2 : 4,
-              gap = timed ? 0 : kerb_fixture_int(f, 0, 3), step = channels + gap;
+    const int channels = timed ? 64 : kerb_fixture_int(f, 1, 40), width = timed ? 64 : kerb_fixture_int(f, 1, 30),
+              kernel = timed ? 3 : kerb_fixture_int(f, 1, 5), stride = timed ? 2 : kerb_fixture_int(f, 1, 3),
+              pad = timed ? 1 : kerb_fixture_int(f, 0, kernel / 2), unit = bf16 ? 2 : 4, gap = timed ? 0 : kerb_fixture_int(f, 0, 3),
+              step = channels + gap;
     if (width + 2 * pad < kernel) return;
     const int out = (width + 2 * pad - kernel) / stride + 1;
-    const size_t row = (size_t)((width - 1) * step + channels), target = (size_t)((out - 1) * step + channels), places = (size_t)(out * channels);
-    void *rows[5], *a = bf16 ? (void *)kerb_guarded_bf16(f, target) : (void *)kerb_guarded_floats(f, target), *b = kerb_guarded(target * (size_t)unit);
+    const size_t row = (size_t)((width - 1) * step + channels), target = (size_t)((out - 1) * step + channels),
+                 places = (size_t)(out * channels);
+    void *rows[5], *a = bf16 ? (void *)kerb_guarded_bf16(f, target) : (void *)kerb_guarded_floats(f, target),
+                   *b = kerb_guarded(target * (size_t)unit);
     uint8_t *ia = kerb_guarded(places), *ib = kerb_guarded(places);
     const void *seen[5];
     memcpy(b, a, target * (size_t)unit);
     for (int i = 0; i < kernel; i++) {
         rows[i] = bf16 ? (void *)kerb_guarded_bf16(f, row) : (void *)kerb_guarded_floats(f, row);
-        seen[i] = i == kernel / 2 || kerb_fixture_int(f, 0, 4) ? rows[i] : NULL; /* the middle one is always there: a window sees something */
+        seen[i] =
+            i == kernel / 2 || kerb_fixture_int(f, 0, 4) ? rows[i] : NULL; /* the middle one is always there: a window sees something */
     }
     bool places_wanted = maximum && !timed && kerb_fixture_int(f, 0, 1);
-    KerbPoolCall call = { maximum ? f->tested->max_pool[bf16] : f->tested->average_pool[bf16],
-                          { .rows = seen, .source_step = step, .source_width = width, .target = b, .target_step = step, .x1 = out, .channels = channels,
-                            .kernel_h = kernel, .kernel_w = kernel, .stride = stride, .dilation = 1, .pad_left = pad, .rows_counted = kernel,
-                            .pad_width = kerb_fixture_int(f, 0, 1) ? width + pad : 0, .indices = places_wanted ? ib : NULL, .indices_step = channels } };
+    KerbPoolCall call = {maximum ? f->tested->max_pool[bf16] : f->tested->average_pool[bf16],
+                         {.rows = seen,
+                          .source_step = step,
+                          .source_width = width,
+                          .target = b,
+                          .target_step = step,
+                          .x1 = out,
+                          .channels = channels,
+                          .kernel_h = kernel,
+                          .kernel_w = kernel,
+                          .stride = stride,
+                          .dilation = 1,
+                          .pad_left = pad,
+                          .rows_counted = kernel,
+                          .pad_width = kerb_fixture_int(f, 0, 1) ? width + pad : 0,
+                          .indices = places_wanted ? ib : NULL,
+                          .indices_step = channels}};
     KerbPool reference = call.p;
     reference.target = a;
     reference.indices = places_wanted ? ia : NULL;
     (maximum ? f->reference->max_pool[bf16] : f->reference->average_pool[bf16])(&reference);
     kerb_call_pool(&call);
-    if (bf16) kerb_fixture_compare_bf16(f, a, b, target, 1, "rows");
-    else kerb_fixture_compare(f, a, b, target, maximum ? 0 : 1e-6, "rows");
+    if (bf16)
+        kerb_fixture_compare_bf16(f, a, b, target, 1, "rows");
+    else
+        kerb_fixture_compare(f, a, b, target, maximum ? 0 : 1e-6, "rows");
     if (places_wanted && memcmp(ia, ib, places)) {
         printf("FAILED %s %s: indices differ\n", f->name, f->tested->name);
         f->failures++;
     }
-    if (timed) kerb_fixture_time(f, bf16 ? "bf16 3x3 stride 2, 64 channels" : "f32 3x3 stride 2, 64 channels", 9.0 * out * channels, kerb_call_pool, &call);
+    if (timed)
+        kerb_fixture_time(f, bf16 ? "bf16 3x3 stride 2, 64 channels" : "f32 3x3 stride 2, 64 channels", 9.0 * out * channels,
+                          kerb_call_pool, &call);
     for (int i = 0; i < kernel; i++) kerb_guarded_free(f, rows[i], row * (size_t)unit);
     kerb_guarded_free(f, a, target * (size_t)unit);
     kerb_guarded_free(f, b, target * (size_t)unit);
@@ -63,8 +84,14 @@ static void kerb_check_pool(KerbFixture *f, bool maximum)
     kerb_check_pool_once(f, maximum, false, true);
     kerb_check_pool_once(f, maximum, true, true);
 }
-void kerb_check_max_pool(KerbFixture *f) { kerb_check_pool(f, true); }
-void kerb_check_average_pool(KerbFixture *f) { kerb_check_pool(f, false); }
+void kerb_check_max_pool(KerbFixture *f)
+{
+    kerb_check_pool(f, true);
+}
+void kerb_check_average_pool(KerbFixture *f)
+{
+    kerb_check_pool(f, false);
+}
 
 /* ---- blend ---- */
 
@@ -81,8 +108,10 @@ void kerb_check_blend4(KerbFixture *f)
         }
         f->reference->blend4[bf16](a, (const void *const *)corners, w, (int)n);
         f->tested->blend4[bf16](b, (const void *const *)corners, w, (int)n);
-        if (bf16) kerb_fixture_compare_bf16(f, a, b, n, 1, "pixel");
-        else kerb_fixture_compare(f, a, b, n, 5e-7, "pixel");
+        if (bf16)
+            kerb_fixture_compare_bf16(f, a, b, n, 1, "pixel");
+        else
+            kerb_fixture_compare(f, a, b, n, 5e-7, "pixel");
         for (int j = 0; j < 4; j++) kerb_guarded_free(f, corners[j], n * unit);
         kerb_guarded_free(f, a, n * unit);
         kerb_guarded_free(f, b, n * unit);
@@ -128,13 +157,14 @@ void kerb_check_unary(KerbFixture *f)
             for (size_t j = 0; j < n; j++) x[j] *= i < 10 ? 1.0f : i < 15 ? 12.0f : 87.0f;
             for (size_t j = 0; j < n; j++) a[j] = (float)kerb_unary_true(kind, (double)x[j], 0.5, 0.25);
             f->tested->unary[kind](x, n, 0.5f, 0.25f);
-            kerb_fixture_compare(f, a, x, n, 2e-6, "function"); /* the polynomials are good to a few units of 2^-24; e^x near 87 to 1e-6 of itself */
+            kerb_fixture_compare(f, a, x, n, 2e-6,
+                                 "function"); /* the polynomials are good to a few units of 2^-24; e^x near 87 to 1e-6 of itself */
             kerb_guarded_free(f, x, n * 4);
             kerb_guarded_free(f, a, n * 4);
         }
     }
     float *x = kerb_guarded_floats(f, 2048);
-    KerbUnaryCall call = { f->tested->unary[KERB_CPU_SWISH], x, 2048 };
+    KerbUnaryCall call = {f->tested->unary[KERB_CPU_SWISH], x, 2048};
     kerb_fixture_time(f, "swish 2048", 2048, kerb_call_unary, &call);
     kerb_guarded_free(f, x, 2048 * 4);
 }
@@ -146,7 +176,10 @@ void kerb_check_binary(KerbFixture *f)
             const KerbSpread spread = (KerbSpread)(i % 4);
             const int pixels = kerb_fixture_int(f, 1, 20), channels = kerb_fixture_int(f, 1, 40);
             const size_t n = (size_t)(pixels * channels);
-            const size_t m = spread == KERB_SPREAD_FULL ? n : spread == KERB_SPREAD_CHANNEL ? (size_t)channels : spread == KERB_SPREAD_PIXEL ? (size_t)pixels : 1;
+            const size_t m = spread == KERB_SPREAD_FULL      ? n
+                             : spread == KERB_SPREAD_CHANNEL ? (size_t)channels
+                             : spread == KERB_SPREAD_PIXEL   ? (size_t)pixels
+                                                             : 1;
             float *a = kerb_guarded_floats(f, n), *b = kerb_guarded(n * 4), *o = kerb_guarded_floats(f, m);
             memcpy(b, a, n * 4);
             f->reference->binary[kind](a, o, spread, pixels, channels);
@@ -164,7 +197,8 @@ void kerb_check_scale_shift(KerbFixture *f)
     for (int i = 0; i < 40; i++) {
         const int pixels = kerb_fixture_int(f, 1, 20), channels = kerb_fixture_int(f, 1, 70);
         const size_t n = (size_t)(pixels * channels), m = (size_t)channels;
-        float *a = kerb_guarded_floats(f, n), *b = kerb_guarded(n * 4), *scale = kerb_guarded_floats(f, m), *shift = kerb_guarded_floats(f, m);
+        float *a = kerb_guarded_floats(f, n), *b = kerb_guarded(n * 4), *scale = kerb_guarded_floats(f, m),
+              *shift = kerb_guarded_floats(f, m);
         memcpy(b, a, n * 4);
         f->reference->scale_shift(a, scale, shift, pixels, channels);
         f->tested->scale_shift(b, scale, shift, pixels, channels);
@@ -181,10 +215,11 @@ void kerb_check_finish(KerbFixture *f)
     for (int i = 0; i < 64; i++) {
         const int pixels = kerb_fixture_int(f, 1, 20), channels = kerb_fixture_int(f, 1, 70);
         const size_t n = (size_t)(pixels * channels), m = (size_t)channels;
-        float *a = kerb_guarded_floats(f, n), *b = kerb_guarded(n * 4), *bias = kerb_guarded_floats(f, m), *slope = kerb_guarded_floats(f, m);
+        float *a = kerb_guarded_floats(f, n), *b = kerb_guarded(n * 4), *bias = kerb_guarded_floats(f, m),
+              *slope = kerb_guarded_floats(f, m);
         if (i % 7 == 0) a[0] = NAN; /* must come through */
         memcpy(b, a, n * 4);
-        KerbEpilogue e = { .bias = i & 1 ? bias : NULL, .slope = i & 2 ? slope : NULL, .clip = (i & 4) != 0, .lo = -0.25f, .hi = 0.5f };
+        KerbEpilogue e = {.bias = i & 1 ? bias : NULL, .slope = i & 2 ? slope : NULL, .clip = (i & 4) != 0, .lo = -0.25f, .hi = 0.5f};
         f->reference->finish(a, pixels, channels, &e);
         f->tested->finish(b, pixels, channels, &e);
         kerb_fixture_compare(f, a, b, n, 0, "pixels");
@@ -199,7 +234,7 @@ void kerb_check_finish(KerbFixture *f)
 
 void kerb_check_convert(KerbFixture *f)
 {
-    static const float odd[] = { NAN, INFINITY, -INFINITY, 0.0f, -0.0f, 3.4e38f, 1e-40f, 1.00390625f, 1.01171875f };
+    static const float odd[] = {NAN, INFINITY, -INFINITY, 0.0f, -0.0f, 3.4e38f, 1e-40f, 1.00390625f, 1.01171875f};
     for (int i = 0; i < 40; i++) {
         const size_t n = (size_t)kerb_fixture_int(f, 1, 100);
         float *x = kerb_guarded_floats(f, n), *back_a = kerb_guarded(n * 4), *back_b = kerb_guarded(n * 4);
@@ -256,7 +291,7 @@ void kerb_check_reductions(KerbFixture *f)
         kerb_guarded_free(f, add, n * 4);
     }
     float *x = kerb_guarded_floats(f, 3600);
-    KerbExponentialsCall call = { f->tested, x, 3600 };
+    KerbExponentialsCall call = {f->tested, x, 3600};
     kerb_fixture_time(f, "exponentials 3600", 3600, kerb_call_exponentials, &call);
     kerb_guarded_free(f, x, 3600 * 4);
 }

@@ -6,10 +6,17 @@
 
 #include "kernels_fixture.h"
 
-/* Sums of K products differ between variants by the order of rounding only (fused or not): sqrt(K) units of 2^-24 of values near sqrt(K)/3. */
-static double kerb_sum_tolerance(double k) { return 4 * 6e-8 * sqrt(k) + 1e-6; }
+/* Sums of K products differ between variants by the order of rounding only (fused or not): sqrt(K) units of 2^-24 of values near sqrt(K)/3.
+ */
+static double kerb_sum_tolerance(double k)
+{
+    return 4 * 6e-8 * sqrt(k) + 1e-6;
+}
 
-static float *kerb_maybe(KerbFixture *f, size_t n) { return kerb_fixture_int(f, 0, 1) ? kerb_guarded_floats(f, n) : NULL; }
+static float *kerb_maybe(KerbFixture *f, size_t n)
+{
+    return kerb_fixture_int(f, 0, 1) ? kerb_guarded_floats(f, n) : NULL;
+}
 static void kerb_maybe_free(KerbFixture *f, float *p, size_t n)
 {
     if (p) kerb_guarded_free(f, p, n * sizeof *p);
@@ -36,7 +43,8 @@ static void kerb_tile_expected(const KerbTile *t, int rows, int width, float *ou
             double sum = t->epilogue && t->epilogue->bias ? (double)t->epilogue->bias[c] : 0;
             for (int i = 0; i < t->n_taps; i++) {
                 for (int k = 0; k < t->depth; k++) {
-                    sum += (double)t->source[r * t->source_step + t->taps[i].source + k] * (double)t->weights[t->taps[i].weight + (ptrdiff_t)k * width + c];
+                    sum += (double)t->source[r * t->source_step + t->taps[i].source + k] *
+                           (double)t->weights[t->taps[i].weight + (ptrdiff_t)k * width + c];
                 }
             }
             if (t->residual) sum += (double)t->residual[r * t->residual_step + c];
@@ -52,17 +60,29 @@ static void kerb_check_tile_once(KerbFixture *f, int rows, int columns, int dept
     const int lanes = f->tested->lanes, width = columns > lanes ? 2 * lanes : lanes, gap = plain ? 0 : kerb_fixture_int(f, 0, 3);
     const ptrdiff_t source_step = depth + gap, target_step = columns + gap;
     KerbTap taps[9];
-    for (int i = 0; i < n_taps; i++) taps[i] = (KerbTap){ (ptrdiff_t)kerb_fixture_int(f, 0, 2) * source_step, (ptrdiff_t)(n_taps - 1 - i) * depth * width };
-    const size_t sources = (size_t)((rows + 1) * source_step + depth), weights = (size_t)(n_taps * depth * width), targets = (size_t)((rows - 1) * target_step + columns);
+    for (int i = 0; i < n_taps; i++)
+        taps[i] = (KerbTap){(ptrdiff_t)kerb_fixture_int(f, 0, 2) * source_step, (ptrdiff_t)(n_taps - 1 - i) * depth * width};
+    const size_t sources = (size_t)((rows + 1) * source_step + depth), weights = (size_t)(n_taps * depth * width),
+                 targets = (size_t)((rows - 1) * target_step + columns);
     float *source = kerb_guarded_floats(f, sources), *w = kerb_guarded_floats(f, weights), *target = kerb_guarded_floats(f, targets),
-          *expected = kerb_guarded_floats(f, targets), *residual = plain ? NULL : kerb_maybe(f, targets), *bias = plain ? NULL : kerb_maybe(f, (size_t)columns),
-          *slope = plain ? NULL : kerb_maybe(f, (size_t)columns);
+          *expected = kerb_guarded_floats(f, targets), *residual = plain ? NULL : kerb_maybe(f, targets),
+          *bias = plain ? NULL : kerb_maybe(f, (size_t)columns), *slope = plain ? NULL : kerb_maybe(f, (size_t)columns);
     memcpy(expected, target, targets * sizeof *target);
-    KerbEpilogue e = { .bias = bias, .slope = slope, .clip = !plain && kerb_fixture_int(f, 0, 1), .lo = -0.5f, .hi = 2 };
-    KerbTileCall call = { f->tested,
-                          { .source = source, .source_step = source_step, .taps = taps, .n_taps = n_taps, .depth = depth, .weights = w, .target = target,
-                            .target_step = target_step, .columns = columns, .residual = residual, .residual_step = target_step, .epilogue = plain ? NULL : &e },
-                          rows };
+    KerbEpilogue e = {.bias = bias, .slope = slope, .clip = !plain && kerb_fixture_int(f, 0, 1), .lo = -0.5f, .hi = 2};
+    KerbTileCall call = {f->tested,
+                         {.source = source,
+                          .source_step = source_step,
+                          .taps = taps,
+                          .n_taps = n_taps,
+                          .depth = depth,
+                          .weights = w,
+                          .target = target,
+                          .target_step = target_step,
+                          .columns = columns,
+                          .residual = residual,
+                          .residual_step = target_step,
+                          .epilogue = plain ? NULL : &e},
+                         rows};
     call.t.target = expected;
     kerb_tile_expected(&call.t, rows, width, expected);
     call.t.target = target;
@@ -86,7 +106,8 @@ void kerb_check_tile(KerbFixture *f)
 {
     for (int rows = 1; rows <= f->tested->tile_rows; rows++) {
         for (int i = 0; i < 20; i++) {
-            kerb_check_tile_once(f, rows, kerb_fixture_int(f, 1, 2 * f->tested->lanes), kerb_fixture_int(f, 1, 40), kerb_fixture_int(f, 1, 9), false);
+            kerb_check_tile_once(f, rows, kerb_fixture_int(f, 1, 2 * f->tested->lanes), kerb_fixture_int(f, 1, 40),
+                                 kerb_fixture_int(f, 1, 9), false);
         }
     }
     kerb_check_tile_once(f, f->tested->tile_rows, 2 * f->tested->lanes, 12, 9, true);
@@ -129,9 +150,10 @@ void kerb_check_winograd_input(KerbFixture *f)
         float *a = kerb_guarded_floats(f, outs), *b = kerb_guarded(outs * 4);
         memcpy(b, a, outs * 4);
         const void *pixels[36];
-        for (int p = 0; p < 36; p++) pixels[p] = last || kerb_fixture_int(f, 0, 4) ? (char *)source + (size_t)(p * channels) * (bf16 ? 2 : 4) : NULL;
+        for (int p = 0; p < 36; p++)
+            pixels[p] = last || kerb_fixture_int(f, 0, 4) ? (char *)source + (size_t)(p * channels) * (bf16 ? 2 : 4) : NULL;
         f->reference->winograd_input(pixels, bf16, channels, a, plane);
-        KerbWinogradCall call = { .k = f->tested, .pixels = pixels, .out = b, .channels = channels, .plane = plane, .bf16 = bf16 };
+        KerbWinogradCall call = {.k = f->tested, .pixels = pixels, .out = b, .channels = channels, .plane = plane, .bf16 = bf16};
         kerb_call_winograd_input(&call);
         kerb_fixture_compare(f, a, b, outs, 4e-6, "transform"); /* coefficients to 25, a dozen additions */
         if (last) kerb_fixture_time(f, "64 channels", 36 * 64, kerb_call_winograd_input, &call);
@@ -148,8 +170,8 @@ void kerb_check_winograd_output(KerbFixture *f)
         const int channels = last ? 32 : kerb_fixture_int(f, 1, 50);
         const ptrdiff_t plane = channels + kerb_fixture_int(f, 0, 5);
         const size_t sums = (size_t)(35 * plane + channels), n = (size_t)(16 * channels);
-        float *m = kerb_guarded_floats(f, sums), *a = kerb_guarded_floats(f, n), *b = kerb_guarded(n * 4), *residual = kerb_guarded_floats(f, n),
-              *bias = kerb_maybe(f, (size_t)channels), *slope = kerb_maybe(f, (size_t)channels);
+        float *m = kerb_guarded_floats(f, sums), *a = kerb_guarded_floats(f, n), *b = kerb_guarded(n * 4),
+              *residual = kerb_guarded_floats(f, n), *bias = kerb_maybe(f, (size_t)channels), *slope = kerb_maybe(f, (size_t)channels);
         memcpy(b, a, n * 4);
         void *ta[16], *tb[16];
         const void *r[16];
@@ -159,8 +181,12 @@ void kerb_check_winograd_output(KerbFixture *f)
             tb[p] = there ? b + p * channels : NULL;
             r[p] = residual + p * channels;
         }
-        KerbWinogradCall call = { .k = f->tested, .sums = m, .targets = tb, .channels = channels, .plane = plane,
-                                  .e = { .bias = bias, .slope = slope, .clip = kerb_fixture_int(f, 0, 1), .hi = 6 } };
+        KerbWinogradCall call = {.k = f->tested,
+                                 .sums = m,
+                                 .targets = tb,
+                                 .channels = channels,
+                                 .plane = plane,
+                                 .e = {.bias = bias, .slope = slope, .clip = kerb_fixture_int(f, 0, 1), .hi = 6}};
         bool with = kerb_fixture_int(f, 0, 1);
         f->reference->winograd_output(m, plane, channels, ta, with ? r : NULL, false, &call.e);
         f->tested->winograd_output(m, plane, channels, tb, with ? r : NULL, false, &call.e);
@@ -191,26 +217,42 @@ static void kerb_call_depthwise(void *arg)
 static void kerb_check_depthwise_once(KerbFixture *f, bool bf16, int channels, int width, int kernel, int stride, int dilation, bool timed)
 {
     const int gap = timed ? 0 : kerb_fixture_int(f, 0, 4), pad = timed ? 1 : kerb_fixture_int(f, 0, (kernel - 1) * dilation);
-    const int room = width + 2 * pad - (kernel - 1) * dilation - 1, out = room < 0 ? 0 : room / stride + 1, step = channels + gap, unit = bf16 ? 2 : 4;
+    const int room = width + 2 * pad - (kernel - 1) * dilation - 1, out = room < 0 ? 0 : room / stride + 1, step = channels + gap,
+              unit = bf16 ? 2 : 4;
     if (!out) return;
-    const size_t row = (size_t)((width - 1) * step + channels), target = (size_t)((out - 1) * step + channels), weights = (size_t)(kernel * kernel * channels);
-    void *rows[7], *a = bf16 ? (void *)kerb_guarded_bf16(f, target) : (void *)kerb_guarded_floats(f, target), *b = kerb_guarded(target * (size_t)unit);
+    const size_t row = (size_t)((width - 1) * step + channels), target = (size_t)((out - 1) * step + channels),
+                 weights = (size_t)(kernel * kernel * channels);
+    void *rows[7], *a = bf16 ? (void *)kerb_guarded_bf16(f, target) : (void *)kerb_guarded_floats(f, target),
+                   *b = kerb_guarded(target * (size_t)unit);
     memcpy(b, a, target * (size_t)unit);
     for (int i = 0; i < kernel; i++) rows[i] = bf16 ? (void *)kerb_guarded_bf16(f, row) : (void *)kerb_guarded_floats(f, row);
     const void *seen[7];
     for (int i = 0; i < kernel; i++) seen[i] = timed || kerb_fixture_int(f, 0, 5) ? rows[i] : NULL;
     float *w = kerb_guarded_floats(f, weights), *bias = kerb_maybe(f, (size_t)channels), *slope = kerb_maybe(f, (size_t)channels);
-    KerbDepthwiseCall call = { f->tested,
-                               { .rows = seen, .source_step = step, .source_width = width, .target = b, .target_step = step, .x1 = out, .channels = channels,
-                                 .kernel_h = kernel, .kernel_w = kernel, .stride = stride, .dilation = dilation, .pad_left = pad, .weights = w,
-                                 .epilogue = { .bias = bias, .slope = slope, .clip = kerb_fixture_int(f, 0, 1), .hi = 6 } },
-                               bf16 };
+    KerbDepthwiseCall call = {f->tested,
+                              {.rows = seen,
+                               .source_step = step,
+                               .source_width = width,
+                               .target = b,
+                               .target_step = step,
+                               .x1 = out,
+                               .channels = channels,
+                               .kernel_h = kernel,
+                               .kernel_w = kernel,
+                               .stride = stride,
+                               .dilation = dilation,
+                               .pad_left = pad,
+                               .weights = w,
+                               .epilogue = {.bias = bias, .slope = slope, .clip = kerb_fixture_int(f, 0, 1), .hi = 6}},
+                              bf16};
     KerbDepthwise reference = call.d;
     reference.target = a;
     f->reference->depthwise[bf16](&reference);
     kerb_call_depthwise(&call);
-    if (bf16) kerb_fixture_compare_bf16(f, a, b, target, 1, "rows"); /* the last bit of 8 may round the other way */
-    else kerb_fixture_compare(f, a, b, target, kerb_sum_tolerance(kernel * kernel), "rows");
+    if (bf16)
+        kerb_fixture_compare_bf16(f, a, b, target, 1, "rows"); /* the last bit of 8 may round the other way */
+    else
+        kerb_fixture_compare(f, a, b, target, kerb_sum_tolerance(kernel * kernel), "rows");
     char what[64];
     snprintf(what, sizeof what, "%s %dx%d stride %d, %d channels", bf16 ? "bf16" : "f32", kernel, kernel, stride, channels);
     if (timed) kerb_fixture_time(f, what, 2.0 * out * channels * kernel * kernel, kerb_call_depthwise, &call);
@@ -225,8 +267,8 @@ static void kerb_check_depthwise_once(KerbFixture *f, bool bf16, int channels, i
 void kerb_check_depthwise(KerbFixture *f)
 {
     for (int i = 0; i < 120; i++) {
-        kerb_check_depthwise_once(f, i & 1, kerb_fixture_int(f, 1, 50), kerb_fixture_int(f, 1, 40), kerb_fixture_int(f, 1, 7), kerb_fixture_int(f, 1, 3),
-                                  kerb_fixture_int(f, 1, 3), false);
+        kerb_check_depthwise_once(f, i & 1, kerb_fixture_int(f, 1, 50), kerb_fixture_int(f, 1, 40), kerb_fixture_int(f, 1, 7),
+                                  kerb_fixture_int(f, 1, 3), kerb_fixture_int(f, 1, 3), false);
     }
     kerb_check_depthwise_once(f, false, 96, 64, 3, 1, 1, true);
     kerb_check_depthwise_once(f, false, 96, 64, 3, 2, 1, true);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* kerb-kernels [--bench] [NAME]: every own kernel of the CPU backend in every variant that this processor runs, against the plain C one, on odd sizes,
- * with guards round every buffer; --bench times them in the same fixture. In the spirit of dav1d's checkasm. */
+/* kerb-kernels [--bench] [NAME]: every own kernel of the CPU backend in every variant that this processor runs, against the plain C one, on
+ * odd sizes, with guards round every buffer; --bench times them in the same fixture. In the spirit of dav1d's checkasm. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,19 +14,19 @@ static const struct {
     const char *name;
     KerbKernelCheck check;
 } kernels[] = {
-    { "tile", kerb_check_tile },
-    { "winograd_input", kerb_check_winograd_input },
-    { "winograd_output", kerb_check_winograd_output },
-    { "depthwise", kerb_check_depthwise },
-    { "max_pool", kerb_check_max_pool },
-    { "average_pool", kerb_check_average_pool },
-    { "blend4", kerb_check_blend4 },
-    { "unary", kerb_check_unary },
-    { "binary", kerb_check_binary },
-    { "scale_shift", kerb_check_scale_shift },
-    { "finish", kerb_check_finish },
-    { "convert", kerb_check_convert },
-    { "reductions", kerb_check_reductions },
+    {"tile", kerb_check_tile},
+    {"winograd_input", kerb_check_winograd_input},
+    {"winograd_output", kerb_check_winograd_output},
+    {"depthwise", kerb_check_depthwise},
+    {"max_pool", kerb_check_max_pool},
+    {"average_pool", kerb_check_average_pool},
+    {"blend4", kerb_check_blend4},
+    {"unary", kerb_check_unary},
+    {"binary", kerb_check_binary},
+    {"scale_shift", kerb_check_scale_shift},
+    {"finish", kerb_check_finish},
+    {"convert", kerb_check_convert},
+    {"reductions", kerb_check_reductions},
 };
 
 int main(int argc, char **argv)
@@ -34,8 +34,10 @@ int main(int argc, char **argv)
     bool bench = false;
     const char *only = NULL;
     for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--bench")) bench = true;
-        else if (argv[i][0] != '-' && !only) only = argv[i];
+        if (!strcmp(argv[i], "--bench"))
+            bench = true;
+        else if (argv[i][0] != '-' && !only)
+            only = argv[i];
         else {
             fprintf(stderr, "usage: kerb-kernels [--bench] [NAME]\n");
             return 2;
@@ -49,10 +51,12 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++) {
         if (only && strcmp(only, kernels[i].name)) continue;
         for (int t = bench ? 0 : 1; t < n_tables; t++) { /* C against itself only to be timed */
-            KerbFixture f = { .reference = tables[0], .tested = tables[t], .name = kernels[i].name, .bench = bench, .random = { seed } };
+            KerbFixture f = {.reference = tables[0], .tested = tables[t], .name = kernels[i].name, .bench = bench, .random = {seed}};
             kernels[i].check(&f);
-            if (f.failures) failed++;
-            else passed++;
+            if (f.failures)
+                failed++;
+            else
+                passed++;
         }
     }
     int skipped = 3 - n_tables;

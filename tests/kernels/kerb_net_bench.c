@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* kerb-net-bench MODEL [--size WxH] [--threads N] [--layers] [--backend ref] [--bf16] [-n RUNS]: a network alone, with times by layer. A developer's tool; users
- * have `kerb bench`. The CPU backend is linked in. */
+/* kerb-net-bench MODEL [--size WxH] [--threads N] [--layers] [--backend ref] [--bf16] [-n RUNS]: a network alone, with times by layer. A
+ * developer's tool; users have `kerb bench`. The CPU backend is linked in. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,12 +46,12 @@ static KerbStatus load(const Options *o, KerbOnnx **onnx, KerbGraph **g, KerbErr
     for (int i = 0; !status && i < (*g)->n_inputs; i++) {
         KerbValue *v = &(*g)->values[(*g)->inputs[i]];
         if (v->rank != 4) continue;
-        int64_t dims[4] = { v->dims[0] > 0 ? v->dims[0] : 1, v->dims[1] > 0 ? v->dims[1] : 3, o->height_px ? o->height_px : v->dims[2],
-                            o->width_px ? o->width_px : v->dims[3] };
+        int64_t dims[4] = {v->dims[0] > 0 ? v->dims[0] : 1, v->dims[1] > 0 ? v->dims[1] : 3, o->height_px ? o->height_px : v->dims[2],
+                           o->width_px ? o->width_px : v->dims[3]};
         status = kerb_graph_bind_input(*g, (*g)->inputs[i], 4, dims, error);
     }
     if (!status) status = kerb_graph_infer(*g, error);
-    KerbOptimizeOptions options = { .keep_head = o->keep_head };
+    KerbOptimizeOptions options = {.keep_head = o->keep_head};
     if (!status) status = kerb_graph_optimize(*g, &options, error);
     return status;
 }
@@ -96,7 +96,8 @@ static void save_outputs(const KerbBackend *b, KerbNet *net, const KerbGraph *g,
 static int run(const Options *o, const KerbBackend *b, const KerbGraph *g, KerbError *error)
 {
     KerbNet *net = NULL;
-    KerbCompileOptions options = { .threads = o->threads, .precision = o->bf16 ? KERB_PRECISION_BF16 : KERB_PRECISION_F32, .trace = o->layers };
+    KerbCompileOptions options = {
+        .threads = o->threads, .precision = o->bf16 ? KERB_PRECISION_BF16 : KERB_PRECISION_F32, .trace = o->layers};
     int64_t start = kerb_now_ns();
     if (b->compile(&net, g, &options, error)) return fail(error);
     printf("compiled in %.0f ms\n", (double)(kerb_now_ns() - start) * 1e-6);
@@ -105,8 +106,8 @@ static int run(const Options *o, const KerbBackend *b, const KerbGraph *g, KerbE
         for (int64_t j = 0, n = kerb_tensor_elements(t); j < n; j++) kerb_tensor_set(t, j, (double)((j * 7919) % 1009) / 1009);
     }
     double *ms = calloc((size_t)o->runs, sizeof *ms);
-    KerbTrace trace = o->layers && b->trace ? b->trace(net) : (KerbTrace){ 0 };
-    Layers layers = { calloc((size_t)trace.n + 1, sizeof(int64_t)), calloc((size_t)trace.n + 1, sizeof(int64_t)) };
+    KerbTrace trace = o->layers && b->trace ? b->trace(net) : (KerbTrace){0};
+    Layers layers = {calloc((size_t)trace.n + 1, sizeof(int64_t)), calloc((size_t)trace.n + 1, sizeof(int64_t))};
     int status = 0;
     double cpu_ms = 0; /* least processor time of a run: what to compare on a machine that others use too */
     for (int i = -1; ms && i < o->runs && !status; i++) {
@@ -123,8 +124,8 @@ static int run(const Options *o, const KerbBackend *b, const KerbGraph *g, KerbE
         layers_print(&layers, trace);
         size_t arena = 0, weights = 0;
         if (b->memory) b->memory(net, &arena, &weights);
-        printf("n %d  min %.2f  median %.2f  p99 %.2f ms  processor %.2f ms  arena %.1f MB  weights %.1f MB\n", o->runs, ms[0], ms[o->runs / 2], ms[o->runs * 99 / 100], cpu_ms,
-               (double)arena * 1e-6, (double)weights * 1e-6);
+        printf("n %d  min %.2f  median %.2f  p99 %.2f ms  processor %.2f ms  arena %.1f MB  weights %.1f MB\n", o->runs, ms[0],
+               ms[o->runs / 2], ms[o->runs * 99 / 100], cpu_ms, (double)arena * 1e-6, (double)weights * 1e-6);
         if (o->save) save_outputs(b, net, g, o->save);
     }
     free(layers.before);
@@ -136,19 +137,34 @@ static int run(const Options *o, const KerbBackend *b, const KerbGraph *g, KerbE
 
 static bool parse(int argc, char **argv, Options *o)
 {
-    *o = (Options){ .backend = "cpu", .threads = kerb_cpu_count(), .runs = 20 };
+    *o = (Options){.backend = "cpu", .threads = kerb_cpu_count(), .runs = 20};
     for (int i = 1; i < argc; i++) {
         const char *next = i + 1 < argc ? argv[i + 1] : "";
-        if (!strcmp(argv[i], "--layers")) o->layers = true;
-        else if (!strcmp(argv[i], "--bf16")) o->bf16 = true;
-        else if (!strcmp(argv[i], "--keep-head")) o->keep_head = true;
-        else if (!strcmp(argv[i], "--size")) { if (sscanf(next, "%dx%d", &o->width_px, &o->height_px) != 2) return false; i++; }
-        else if (!strcmp(argv[i], "--threads")) { o->threads = atoi(next); i++; }
-        else if (!strcmp(argv[i], "--backend")) { o->backend = next; i++; }
-        else if (!strcmp(argv[i], "--save")) { o->save = next; i++; }
-        else if (!strcmp(argv[i], "-n")) { o->runs = atoi(next); i++; }
-        else if (argv[i][0] == '-' || o->model) return false;
-        else o->model = argv[i];
+        if (!strcmp(argv[i], "--layers"))
+            o->layers = true;
+        else if (!strcmp(argv[i], "--bf16"))
+            o->bf16 = true;
+        else if (!strcmp(argv[i], "--keep-head"))
+            o->keep_head = true;
+        else if (!strcmp(argv[i], "--size")) {
+            if (sscanf(next, "%dx%d", &o->width_px, &o->height_px) != 2) return false;
+            i++;
+        } else if (!strcmp(argv[i], "--threads")) {
+            o->threads = atoi(next);
+            i++;
+        } else if (!strcmp(argv[i], "--backend")) {
+            o->backend = next;
+            i++;
+        } else if (!strcmp(argv[i], "--save")) {
+            o->save = next;
+            i++;
+        } else if (!strcmp(argv[i], "-n")) {
+            o->runs = atoi(next);
+            i++;
+        } else if (argv[i][0] == '-' || o->model)
+            return false;
+        else
+            o->model = argv[i];
     }
     return o->model && o->runs > 0 && o->threads > 0;
 }
@@ -157,14 +173,17 @@ int main(int argc, char **argv)
 {
     Options o;
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: kerb-net-bench MODEL.onnx [--size WxH] [--threads N] [--layers] [--backend cpu|ref] [--bf16] [--keep-head] [--save FILE] [-n RUNS]\n");
+        fprintf(stderr, "usage: kerb-net-bench MODEL.onnx [--size WxH] [--threads N] [--layers] [--backend cpu|ref] [--bf16] [--keep-head] "
+                        "[--save FILE] [-n RUNS]\n");
         return 2;
     }
     if (getenv("KERB_LOG")) kerb_set_log(log_line, NULL, KERB_LOG_DEBUG);
-    KerbError error = { 0 };
+    KerbError error = {0};
     KerbOnnx *onnx = NULL;
     KerbGraph *g = NULL;
-    int status = load(&o, &onnx, &g, &error) ? fail(&error) : run(&o, !strcmp(o.backend, "ref") ? &kerb_backend_ref : kerb_backend(KERB_BACKEND_ABI, NULL), g, &error);
+    int status = load(&o, &onnx, &g, &error)
+                     ? fail(&error)
+                     : run(&o, !strcmp(o.backend, "ref") ? &kerb_backend_ref : kerb_backend(KERB_BACKEND_ABI, NULL), g, &error);
     kerb_graph_free(&g);
     kerb_onnx_close(&onnx);
     return status;

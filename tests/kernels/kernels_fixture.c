@@ -20,8 +20,14 @@ static uint32_t kerb_fixture_next(KerbFixture *f)
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return (uint32_t)((z ^ (z >> 31)) >> 32);
 }
-int kerb_fixture_int(KerbFixture *f, int lo, int hi) { return lo + (int)(kerb_fixture_next(f) % (uint32_t)(hi - lo + 1)); }
-float kerb_fixture_float(KerbFixture *f) { return (float)((double)kerb_fixture_next(f) / 2147483648.0 - 1.0); }
+int kerb_fixture_int(KerbFixture *f, int lo, int hi)
+{
+    return lo + (int)(kerb_fixture_next(f) % (uint32_t)(hi - lo + 1));
+}
+float kerb_fixture_float(KerbFixture *f)
+{
+    return (float)((double)kerb_fixture_next(f) / 2147483648.0 - 1.0);
+}
 
 void *kerb_guarded(size_t bytes)
 {

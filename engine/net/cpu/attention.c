@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Attention in one step: MatMul -> (scale) -> Softmax over the last axis -> (Transpose) -> MatMul. The scores of a few queries at a time stay in the
- * second-level cache; the whole matrix (3,600 x 3,600 in TwinLiteNet: 52 MB) is never written. */
+/* Attention in one step: MatMul -> (scale) -> Softmax over the last axis -> (Transpose) -> MatMul. The scores of a few queries at a time
+ * stay in the second-level cache; the whole matrix (3,600 x 3,600 in TwinLiteNet: 52 MB) is never written. */
 #include <string.h>
 
 #include "base/error.h"
 #include "net/cpu/matmul.h"
 
 typedef struct KerbAttention {
-    int64_t queries, keys, depth, values; /* scores: queries x keys, over `depth`; result: queries x values */
+    int64_t queries, keys, depth, values;                      /* scores: queries x keys, over `depth`; result: queries x values */
     int64_t q_row, q_column, k_row, k_column, v_row, v_column; /* strides; k as depth x keys, v as keys x values */
     int64_t y_step;
     float scale;
-    int rows, tasks;     /* queries a task */
+    int rows, tasks; /* queries a task */
     size_t q_floats, k_floats, v_floats, scores_floats;
 } KerbAttention;
 typedef struct KerbAttentionRun {
@@ -19,10 +19,22 @@ typedef struct KerbAttentionRun {
     KerbStep *step;
 } KerbAttentionRun;
 
-static float *kerb_attention_q(const KerbStep *step) { return step->scratch; }
-static float *kerb_attention_k(const KerbStep *step) { return kerb_attention_q(step) + ((const KerbAttention *)step->state)->q_floats; }
-static float *kerb_attention_v(const KerbStep *step) { return kerb_attention_k(step) + ((const KerbAttention *)step->state)->k_floats; }
-static float *kerb_attention_scores(const KerbStep *step) { return kerb_attention_v(step) + ((const KerbAttention *)step->state)->v_floats; }
+static float *kerb_attention_q(const KerbStep *step)
+{
+    return step->scratch;
+}
+static float *kerb_attention_k(const KerbStep *step)
+{
+    return kerb_attention_q(step) + ((const KerbAttention *)step->state)->q_floats;
+}
+static float *kerb_attention_v(const KerbStep *step)
+{
+    return kerb_attention_k(step) + ((const KerbAttention *)step->state)->k_floats;
+}
+static float *kerb_attention_scores(const KerbStep *step)
+{
+    return kerb_attention_v(step) + ((const KerbAttention *)step->state)->v_floats;
+}
 
 static void kerb_attention_pack_k(void *arg, int index, int thread)
 {
@@ -30,7 +42,8 @@ static void kerb_attention_pack_k(void *arg, int index, int thread)
     const KerbAttention *a = r->step->state;
     const int width = 2 * r->net->k->lanes;
     int64_t begin = (int64_t)index * width, columns = a->keys - begin < width ? a->keys - begin : width;
-    kerb_product_pack(r->net->k, r->step->operands[1].t.data, a->k_row, a->k_column, a->depth, begin, columns, kerb_attention_k(r->step) + begin * a->depth);
+    kerb_product_pack(r->net->k, r->step->operands[1].t.data, a->k_row, a->k_column, a->depth, begin, columns,
+                      kerb_attention_k(r->step) + begin * a->depth);
 }
 static void kerb_attention_pack_v(void *arg, int index, int thread)
 {
@@ -38,7 +51,8 @@ static void kerb_attention_pack_v(void *arg, int index, int thread)
     const KerbAttention *a = r->step->state;
     const int width = 2 * r->net->k->lanes;
     int64_t begin = (int64_t)index * width, columns = a->values - begin < width ? a->values - begin : width;
-    kerb_product_pack(r->net->k, r->step->operands[2].t.data, a->v_row, a->v_column, a->keys, begin, columns, kerb_attention_v(r->step) + begin * a->keys);
+    kerb_product_pack(r->net->k, r->step->operands[2].t.data, a->v_row, a->v_column, a->keys, begin, columns,
+                      kerb_attention_v(r->step) + begin * a->keys);
 }
 
 static void kerb_attention_task(void *arg, int index, int thread)
@@ -64,7 +78,7 @@ static void kerb_attention_task(void *arg, int index, int thread)
 static KerbStatus kerb_attention_run(KerbNet *net, KerbStep *step)
 {
     const KerbAttention *a = step->state;
-    KerbAttentionRun run = { net, step };
+    KerbAttentionRun run = {net, step};
     const int width = 2 * net->k->lanes;
     kerb_cpu_parallel(net->threads, (int)((a->keys + width - 1) / width), (double)(a->keys * a->depth), kerb_attention_pack_k, &run);
     kerb_cpu_parallel(net->threads, (int)((a->values + width - 1) / width), (double)(a->keys * a->values), kerb_attention_pack_v, &run);
@@ -72,13 +86,13 @@ static KerbStatus kerb_attention_run(KerbNet *net, KerbStep *step)
     kerb_cpu_parallel(net->threads, a->tasks, cost, kerb_attention_task, &run);
     return KERB_OK;
 }
-static const KerbStepKind kerb_attention_step = { "attention", NULL, kerb_attention_run, NULL };
+static const KerbStepKind kerb_attention_step = {"attention", NULL, kerb_attention_run, NULL};
 
 /* ---- the pattern ---- */
 
 typedef struct KerbAttentionNodes {
     const KerbNode *scores, *scale, *softmax, *transpose, *result; /* scale, transpose: NULL where there is none */
-    bool flipped; /* the probabilities are the right side, transposed */
+    bool flipped;                                                  /* the probabilities are the right side, transposed */
     float factor;
 } KerbAttentionNodes;
 
@@ -102,7 +116,7 @@ static bool kerb_attention_match(const KerbCompiler *c, const KerbNode *n, KerbA
 {
     if (n->op != KERB_OP_MATMUL || n->dead) return false;
     for (int side = 0; side < 2; side++) {
-        *m = (KerbAttentionNodes){ .result = n, .flipped = side == 1, .factor = 1 };
+        *m = (KerbAttentionNodes){.result = n, .flipped = side == 1, .factor = 1};
         const KerbNode *p = kerb_attention_only(c, n->inputs[side]);
         if (p && side == 1) {
             if (!kerb_attention_flips(p, c->g->values[p->outputs[0]].rank)) continue;
@@ -137,7 +151,7 @@ void kerb_cpu_plan_attention(KerbCompiler *c)
     for (int i = 0; i < c->g->n_nodes; i++) {
         KerbAttentionNodes m;
         if (!kerb_attention_match(c, &c->g->nodes[i], &m)) continue;
-        const KerbNode *parts[] = { m.scores, m.scale, m.softmax, m.transpose };
+        const KerbNode *parts[] = {m.scores, m.scale, m.softmax, m.transpose};
         for (int j = 0; j < 4; j++) {
             if (parts[j]) c->fused_into[parts[j] - c->g->nodes] = (uint32_t)i;
         }
@@ -159,7 +173,8 @@ KerbStatus kerb_cpu_compile_attention(KerbCompiler *c, const KerbNode *n, bool *
     const KerbValue *s = &c->g->values[m.softmax->outputs[0]], *y = &c->g->values[n->outputs[0]];
     KerbAttention *a = kerb_cpu_object(c, sizeof *a);
     if (!a) return KERB_ERROR_MEMORY;
-    KerbOperand o[4] = { kerb_cpu_value(c, m.scores->inputs[0]), kerb_cpu_value(c, m.scores->inputs[1]), kerb_cpu_value(c, n->inputs[m.flipped ? 0 : 1]) };
+    KerbOperand o[4] = {kerb_cpu_value(c, m.scores->inputs[0]), kerb_cpu_value(c, m.scores->inputs[1]),
+                        kerb_cpu_value(c, n->inputs[m.flipped ? 0 : 1])};
     a->scale = m.factor;
     a->queries = s->dims[s->rank - 2];
     a->keys = s->dims[s->rank - 1];
@@ -168,7 +183,8 @@ KerbStatus kerb_cpu_compile_attention(KerbCompiler *c, const KerbNode *n, bool *
     kerb_attention_strides(&o[0], false, &a->q_row, &a->q_column);
     kerb_attention_strides(&o[1], false, &a->k_row, &a->k_column);
     kerb_attention_strides(&o[2], m.flipped, &a->v_row, &a->v_column);
-    /* A query's results are a run in any case: the flipped product gets strides that say so, and is a channels-last picture after a reshape. */
+    /* A query's results are a run in any case: the flipped product gets strides that say so, and is a channels-last picture after a
+     * reshape. */
     KerbTensor t = kerb_tensor(NULL, KERB_F32, y->rank, y->dims);
     if (m.flipped) {
         t.strides[y->rank - 2] = 1;
@@ -186,7 +202,8 @@ KerbStatus kerb_cpu_compile_attention(KerbCompiler *c, const KerbNode *n, bool *
     a->k_floats = kerb_product_packed_floats(c->net->k, a->depth, a->keys);
     a->v_floats = kerb_product_packed_floats(c->net->k, a->keys, a->values);
     a->scores_floats = (size_t)(a->rows * a->keys) + KERB_LANES_MAX;
-    KerbStep *step = kerb_cpu_step(c, &kerb_attention_step, n, o, 4, (a->q_floats + a->k_floats + a->v_floats + threads * a->scores_floats) * sizeof(float));
+    KerbStep *step = kerb_cpu_step(c, &kerb_attention_step, n, o, 4,
+                                   (a->q_floats + a->k_floats + a->v_floats + threads * a->scores_floats) * sizeof(float));
     if (!step) return KERB_ERROR_MEMORY;
     step->state = a;
     kerb_cpu_label(c, step, "attention %dx%d depth %d values %d", (int)a->queries, (int)a->keys, (int)a->depth, (int)a->values);

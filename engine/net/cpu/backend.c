@@ -19,8 +19,8 @@ static void kerb_cpu_probe(KerbDevice *device)
     char name[80], flags[64], version[32];
     unsigned f = kerb_cpu_flags();
     snprintf(device->name, sizeof device->name, "cpu");
-    snprintf(device->description, sizeof device->description, "%s, %s, oneDNN %s", kerb_cpu_name(name, sizeof name), kerb_cpu_flags_text(f, flags, sizeof flags),
-             kerb_dnn_version(version, sizeof version));
+    snprintf(device->description, sizeof device->description, "%s, %s, oneDNN %s", kerb_cpu_name(name, sizeof name),
+             kerb_cpu_flags_text(f, flags, sizeof flags), kerb_dnn_version(version, sizeof version));
     device->usable = true;
     device->remedy[0] = 0;
     snprintf(device->precisions, sizeof device->precisions, "%s", f & KERB_CPU_AVX512 ? "f32 bf16" : "f32");
@@ -35,9 +35,11 @@ static bool kerb_cpu_supports(const KerbGraph *g, const KerbNode *n, char *why, 
 
 static KerbStatus kerb_cpu_compile_node(KerbCompiler *c, const KerbNode *n)
 {
-    static const KerbCompileFn kinds[] = { kerb_cpu_compile_conv,    kerb_cpu_compile_pool,   kerb_cpu_compile_unpool,   kerb_cpu_compile_elementwise,
-                                           kerb_cpu_compile_concat,  kerb_cpu_compile_view,   kerb_cpu_compile_shuffle, kerb_cpu_compile_resize,
-                                           kerb_cpu_compile_reduce,  kerb_cpu_compile_softmax, kerb_cpu_compile_attention, kerb_cpu_compile_matmul, kerb_cpu_compile_pad };
+    static const KerbCompileFn kinds[] = {kerb_cpu_compile_conv,        kerb_cpu_compile_pool,      kerb_cpu_compile_unpool,
+                                          kerb_cpu_compile_elementwise, kerb_cpu_compile_concat,    kerb_cpu_compile_view,
+                                          kerb_cpu_compile_shuffle,     kerb_cpu_compile_resize,    kerb_cpu_compile_reduce,
+                                          kerb_cpu_compile_softmax,     kerb_cpu_compile_attention, kerb_cpu_compile_matmul,
+                                          kerb_cpu_compile_pad};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         bool done = false;
         KerbStatus status = kinds[i](c, n, &done);
@@ -100,7 +102,8 @@ static KerbStatus kerb_cpu_compile_outputs(KerbCompiler *c)
     for (int i = 0; i < c->g->n_outputs; i++) {
         KerbOperand o = kerb_cpu_value(c, c->g->outputs[i]);
         if (o.t.dtype == KERB_DTYPE_NONE || (o.root == KERB_NO_ROOT && !o.t.data)) {
-            return kerb_fail(c->error, KERB_ERROR_INTERNAL, "output %s is never computed: please report this", c->g->values[c->g->outputs[i]].name);
+            return kerb_fail(c->error, KERB_ERROR_INTERNAL, "output %s is never computed: please report this",
+                             c->g->values[c->g->outputs[i]].name);
         }
         if (o.root != KERB_NO_ROOT) net->roots[o.root].last = INT_MAX;
         net->outputs[i] = o;
@@ -113,8 +116,11 @@ static KerbStatus kerb_cpu_bind(KerbNet *net, KerbError *error)
     KerbStatus status = kerb_cpu_arrange(net, error);
     if (status) return status;
     net->arena = kerb_alloc(net->arena_bytes + KERB_ALIGNMENT);
-    if (!net->arena) return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for the network's %zu bytes of activations: use a smaller size", net->arena_bytes);
-#define PLACE(o) if ((o)->root != KERB_NO_ROOT) (o)->t.data = (char *)net->arena + net->roots[(o)->root].place + (o)->offset
+    if (!net->arena)
+        return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for the network's %zu bytes of activations: use a smaller size",
+                         net->arena_bytes);
+#define PLACE(o) \
+    if ((o)->root != KERB_NO_ROOT) (o)->t.data = (char *)net->arena + net->roots[(o)->root].place + (o)->offset
     for (int i = 0; i < net->n_steps; i++) {
         KerbStep *s = net->steps[i];
         for (int j = 0; j < s->n_operands; j++) PLACE(&s->operands[j]);
@@ -195,7 +201,8 @@ static KerbStatus kerb_cpu_compile(KerbNet **out, const KerbGraph *g, const Kerb
     net->threads = options->threads < 1 ? 1 : options->threads;
     net->bf16 = options->precision == KERB_PRECISION_BF16;
     const char *tune = getenv("KERB_CPU_TUNE");
-    KerbCompiler c = { .net = net, .g = g, .options = options, .error = error, .tune = !tune || strcmp(tune, "0"), .tune_ns_left = 600000000 };
+    KerbCompiler c = {
+        .net = net, .g = g, .options = options, .error = error, .tune = !tune || strcmp(tune, "0"), .tune_ns_left = 600000000};
     KerbStatus status;
     int before = omp_get_max_threads();
     omp_set_num_threads(net->threads);
@@ -252,9 +259,18 @@ static KerbStatus kerb_cpu_run(KerbNet *net, KerbError *error)
     return status;
 }
 
-static const KerbTensor *kerb_cpu_input(KerbNet *net, int i) { return i >= 0 && i < net->g->n_inputs ? &net->inputs[i].t : NULL; }
-static const KerbTensor *kerb_cpu_output(KerbNet *net, int i) { return i >= 0 && i < net->g->n_outputs ? &net->outputs[i].t : NULL; }
-static KerbTrace kerb_cpu_trace(KerbNet *net) { return net->trace; }
+static const KerbTensor *kerb_cpu_input(KerbNet *net, int i)
+{
+    return i >= 0 && i < net->g->n_inputs ? &net->inputs[i].t : NULL;
+}
+static const KerbTensor *kerb_cpu_output(KerbNet *net, int i)
+{
+    return i >= 0 && i < net->g->n_outputs ? &net->outputs[i].t : NULL;
+}
+static KerbTrace kerb_cpu_trace(KerbNet *net)
+{
+    return net->trace;
+}
 static void kerb_cpu_memory(KerbNet *net, size_t *arena_bytes, size_t *weight_bytes)
 {
     *arena_bytes = net->arena_bytes;

@@ -10,7 +10,8 @@
 
 KerbStatus kerb_cpu_no_memory(KerbCompiler *c, size_t bytes)
 {
-    return kerb_fail(c->error, KERB_ERROR_MEMORY, "the CPU backend has no memory for %zu bytes: use a smaller network size or model", bytes);
+    return kerb_fail(c->error, KERB_ERROR_MEMORY, "the CPU backend has no memory for %zu bytes: use a smaller network size or model",
+                     bytes);
 }
 
 void *kerb_cpu_object(KerbCompiler *c, size_t bytes)
@@ -57,7 +58,8 @@ static uint32_t kerb_cpu_new_root(KerbCompiler *c, size_t bytes)
         net->cap_roots = cap;
     }
     /* A line more than asked for: vector kernels never need it, but neighbours never share a line between threads. */
-    net->roots[net->n_roots] = (KerbRoot){ .bytes = (bytes + 2 * KERB_ALIGNMENT - 1) / KERB_ALIGNMENT * KERB_ALIGNMENT, .first = INT_MAX, .last = -1 };
+    net->roots[net->n_roots] =
+        (KerbRoot){.bytes = (bytes + 2 * KERB_ALIGNMENT - 1) / KERB_ALIGNMENT * KERB_ALIGNMENT, .first = INT_MAX, .last = -1};
     return (uint32_t)net->n_roots++;
 }
 
@@ -118,7 +120,7 @@ static KerbTensor kerb_cpu_usual(const KerbCompiler *c, uint32_t id)
 
 static KerbOperand kerb_cpu_constant(KerbCompiler *c, uint32_t id)
 {
-    KerbOperand o = { .t = kerb_value_tensor(&c->g->values[id]), .root = KERB_NO_ROOT };
+    KerbOperand o = {.t = kerb_value_tensor(&c->g->values[id]), .root = KERB_NO_ROOT};
     size_t unit = kerb_dtype_bytes(o.t.dtype);
     if (unit && (uintptr_t)o.t.data % unit) {
         void *copy = kerb_cpu_block(c, kerb_tensor_bytes(&o.t));
@@ -131,9 +133,9 @@ static KerbOperand kerb_cpu_constant(KerbCompiler *c, uint32_t id)
 
 KerbOperand kerb_cpu_value(KerbCompiler *c, uint32_t id)
 {
-    if (id == KERB_NO_VALUE) return (KerbOperand){ .root = KERB_NO_ROOT };
+    if (id == KERB_NO_VALUE) return (KerbOperand){.root = KERB_NO_ROOT};
     if (c->values[id].t.dtype != KERB_DTYPE_NONE) return c->values[id];
-    return kerb_value_is_constant(&c->g->values[id]) ? kerb_cpu_constant(c, id) : (KerbOperand){ .root = KERB_NO_ROOT };
+    return kerb_value_is_constant(&c->g->values[id]) ? kerb_cpu_constant(c, id) : (KerbOperand){.root = KERB_NO_ROOT};
 }
 
 bool kerb_cpu_is_picture(const KerbTensor *t)
@@ -160,7 +162,7 @@ KerbStatus kerb_cpu_place(KerbCompiler *c, uint32_t id, KerbOperand *out)
         *out = c->values[id];
         return KERB_OK;
     }
-    KerbOperand o = { .t = kerb_cpu_usual(c, id) };
+    KerbOperand o = {.t = kerb_cpu_usual(c, id)};
     o.root = kerb_cpu_new_root(c, kerb_cpu_span(&o.t) * kerb_dtype_bytes(o.t.dtype));
     if (o.root == KERB_NO_ROOT) return KERB_ERROR_MEMORY;
     c->net->roots[o.root].readers += c->readers[id];
@@ -170,8 +172,9 @@ KerbStatus kerb_cpu_place(KerbCompiler *c, uint32_t id, KerbOperand *out)
 
 void kerb_cpu_alias(KerbCompiler *c, uint32_t id, const KerbOperand *of, const KerbTensor *t, size_t offset)
 {
-    KerbOperand o = { .t = *t, .root = of->root, .offset = offset };
-    if (of->root == KERB_NO_ROOT) o.t.data = (char *)of->t.data + (offset - of->offset);
+    KerbOperand o = {.t = *t, .root = of->root, .offset = offset};
+    if (of->root == KERB_NO_ROOT)
+        o.t.data = (char *)of->t.data + (offset - of->offset);
     else {
         o.t.data = NULL;
         c->net->roots[of->root].readers += c->readers[id];
@@ -184,7 +187,8 @@ KerbStatus kerb_cpu_place_over(KerbCompiler *c, uint32_t id, const KerbOperand *
     KerbTensor usual = kerb_cpu_usual(c, id);
     const KerbRoot *root = input->root == KERB_NO_ROOT ? NULL : &c->net->roots[input->root];
     bool same = root && root->readers == uses_here && c->slot[id] == KERB_NO_VALUE && input->t.dtype == usual.dtype &&
-                kerb_tensor_same_shape(&input->t, &usual) && !memcmp(input->t.strides, usual.strides, sizeof usual.strides[0] * (size_t)usual.rank);
+                kerb_tensor_same_shape(&input->t, &usual) &&
+                !memcmp(input->t.strides, usual.strides, sizeof usual.strides[0] * (size_t)usual.rank);
     if (!same) return kerb_cpu_place(c, id, out);
     kerb_cpu_alias(c, id, input, &usual, input->offset);
     *out = c->values[id];
@@ -193,7 +197,7 @@ KerbStatus kerb_cpu_place_over(KerbCompiler *c, uint32_t id, const KerbOperand *
 
 KerbStatus kerb_cpu_temporary(KerbCompiler *c, const KerbTensor *t, KerbOperand *out)
 {
-    *out = (KerbOperand){ .t = *t };
+    *out = (KerbOperand){.t = *t};
     out->t.data = NULL;
     out->root = kerb_cpu_new_root(c, kerb_cpu_span(t) * kerb_dtype_bytes(t->dtype));
     return out->root == KERB_NO_ROOT ? KERB_ERROR_MEMORY : KERB_OK;
@@ -233,7 +237,8 @@ static void kerb_cpu_touch(KerbNet *net, uint32_t root, int step)
     if (step > r->last) r->last = step;
 }
 
-KerbStep *kerb_cpu_step(KerbCompiler *c, const KerbStepKind *kind, const KerbNode *node, const KerbOperand *operands, int n, size_t scratch_bytes)
+KerbStep *kerb_cpu_step(KerbCompiler *c, const KerbStepKind *kind, const KerbNode *node, const KerbOperand *operands, int n,
+                        size_t scratch_bytes)
 {
     KerbNet *net = c->net;
     if (net->n_steps == net->cap_steps) {
@@ -250,8 +255,13 @@ KerbStep *kerb_cpu_step(KerbCompiler *c, const KerbStepKind *kind, const KerbNod
     KerbOperand *copy = kerb_cpu_object(c, (size_t)n * sizeof *copy);
     if (!s || !copy) return NULL;
     memcpy(copy, operands, (size_t)n * sizeof *copy);
-    *s = (KerbStep){ .kind = kind, .node = node, .label = node ? node->name : kind->name, .operands = copy, .n_operands = n, .scratch_bytes = scratch_bytes,
-                     .scratch_root = KERB_NO_ROOT };
+    *s = (KerbStep){.kind = kind,
+                    .node = node,
+                    .label = node ? node->name : kind->name,
+                    .operands = copy,
+                    .n_operands = n,
+                    .scratch_bytes = scratch_bytes,
+                    .scratch_root = KERB_NO_ROOT};
     for (int i = 0; i < n; i++) kerb_cpu_touch(net, operands[i].root, net->n_steps);
     if (scratch_bytes) {
         s->scratch_root = kerb_cpu_new_root(c, scratch_bytes);

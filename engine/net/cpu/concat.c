@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Concatenation. Inputs along the channels of pictures are, where possible, written by their producers straight into the slice of the result's memory,
- * so that nothing is left to do. */
+/* Concatenation. Inputs along the channels of pictures are, where possible, written by their producers straight into the slice of the
+ * result's memory, so that nothing is left to do. */
 #include "base/error.h"
 #include "net/cpu/cpu.h"
 

@@ -11,8 +11,8 @@ typedef struct KerbConvChoice {
     const KerbConvKind *kind;
 } KerbConvChoice;
 
-static const KerbConvKind *const kerb_conv_kinds[] = { &kerb_conv_depthwise, &kerb_conv_winograd, &kerb_conv_winograd_shared, &kerb_conv_direct,
-                                                    &kerb_conv_dnn };
+static const KerbConvKind *const kerb_conv_kinds[] = {&kerb_conv_depthwise, &kerb_conv_winograd, &kerb_conv_winograd_shared,
+                                                      &kerb_conv_direct, &kerb_conv_dnn};
 #define N_KINDS (int)(sizeof kerb_conv_kinds / sizeof kerb_conv_kinds[0])
 
 /* ---- the step ---- */
@@ -36,7 +36,7 @@ static void kerb_conv_step_free(KerbStep *step)
     KerbConv *c = step->state;
     if (c) c->kind->free(c);
 }
-static const KerbStepKind kerb_conv_step = { "conv", kerb_conv_step_bind, kerb_conv_step_run, kerb_conv_step_free };
+static const KerbStepKind kerb_conv_step = {"conv", kerb_conv_step_bind, kerb_conv_step_run, kerb_conv_step_free};
 
 /* ---- choosing ---- */
 
@@ -45,12 +45,14 @@ static const KerbConvKind *kerb_conv_guess(const KerbConv *c)
 {
     const KerbConvSpec *s = &c->s;
     if (kerb_conv_depthwise.applies(c)) return &kerb_conv_depthwise;
-    if (kerb_conv_winograd.applies(c) && s->ic >= 32 && s->oc >= 32 && !s->source_bf16) return s->ic * s->oc < 180 * 180 ? &kerb_conv_winograd : &kerb_conv_winograd_shared;
+    if (kerb_conv_winograd.applies(c) && s->ic >= 32 && s->oc >= 32 && !s->source_bf16)
+        return s->ic * s->oc < 180 * 180 ? &kerb_conv_winograd : &kerb_conv_winograd_shared;
     if (kerb_conv_direct.applies(c) && (s->block > 1 || s->oc <= 32 || s->ic <= 32 || !kerb_conv_dnn.applies(c))) return &kerb_conv_direct;
     return &kerb_conv_dnn;
 }
 
-/* Is it worth timing? Winograd does a quarter of the multiplications, so on many channels the others cannot win; and its two schedules part early. */
+/* Is it worth timing? Winograd does a quarter of the multiplications, so on many channels the others cannot win; and its two schedules part
+ * early. */
 static bool kerb_conv_promising(const KerbConv *c, const KerbConvKind *kind)
 {
     const KerbConvSpec *s = &c->s;
@@ -130,8 +132,8 @@ static const KerbConvKind *kerb_conv_choose(KerbCompiler *c, const KerbConv *con
     for (int i = 0; i < n; i++) {
         if (!kerb_conv_promising(conv, can[i])) continue;
         int64_t ns = kerb_conv_time(conv, can[i], best);
-        kerb_log(KERB_LOG_DEBUG, "cpu: conv %dx%d %d->%d %dx%d stride %d dilation %d: %s %.3f ms", conv->s.kw, conv->s.kh, conv->s.ic, conv->s.oc, conv->s.ow,
-                 conv->s.oh, conv->s.sw, conv->s.dw, can[i]->name, ns == INT64_MAX ? -1.0 : (double)ns * 1e-6);
+        kerb_log(KERB_LOG_DEBUG, "cpu: conv %dx%d %d->%d %dx%d stride %d dilation %d: %s %.3f ms", conv->s.kw, conv->s.kh, conv->s.ic,
+                 conv->s.oc, conv->s.ow, conv->s.oh, conv->s.sw, conv->s.dw, can[i]->name, ns == INT64_MAX ? -1.0 : (double)ns * 1e-6);
         if (ns < best) {
             best = ns;
             kind = can[i];
@@ -141,7 +143,7 @@ static const KerbConvKind *kerb_conv_choose(KerbCompiler *c, const KerbConv *con
     KerbConvChoice *grown = realloc(c->choices, (size_t)(c->n_choices + 1) * sizeof *grown);
     if (grown) {
         c->choices = grown;
-        c->choices[c->n_choices++] = (KerbConvChoice){ conv->s, kind };
+        c->choices[c->n_choices++] = (KerbConvChoice){conv->s, kind};
     }
     return kind;
 }
@@ -150,7 +152,8 @@ static const KerbConvKind *kerb_conv_choose(KerbCompiler *c, const KerbConv *con
 
 static bool kerb_conv_understood(KerbCompiler *c, const KerbNode *n)
 {
-    const KerbValue *x = kerb_node_input(c->g, n, 0), *w = kerb_node_input(c->g, n, 1), *b = kerb_node_input(c->g, n, 2), *r = kerb_node_input(c->g, n, 3);
+    const KerbValue *x = kerb_node_input(c->g, n, 0), *w = kerb_node_input(c->g, n, 1), *b = kerb_node_input(c->g, n, 2),
+                    *r = kerb_node_input(c->g, n, 3);
     const KerbWindow *win = &n->attrs.conv.window;
     if (n->op != KERB_OP_CONV || x->rank != 4 || x->dtype != KERB_F32 || !kerb_value_is_constant(w) || w->dtype != KERB_F32) return false;
     if ((b && !kerb_value_is_constant(b)) || (r && r->rank != 4)) return false;
@@ -191,7 +194,10 @@ static bool kerb_conv_spec(KerbCompiler *c, const KerbNode *n, uint32_t output, 
 }
 
 /* Dense OIHW f32 weights of the graph, aligned to floats. */
-static const float *kerb_conv_weights(KerbCompiler *c, uint32_t id) { return kerb_cpu_value(c, id).t.data; }
+static const float *kerb_conv_weights(KerbCompiler *c, uint32_t id)
+{
+    return kerb_cpu_value(c, id).t.data;
+}
 
 /* *done false: no way applies (windows wholly outside the picture, in bf16), so the reference takes the node. */
 static KerbStatus kerb_conv_finish(KerbCompiler *c, const KerbNode *n, KerbConv *conv, const KerbOperand *operands, int count, bool *done)
@@ -216,8 +222,8 @@ static KerbStatus kerb_conv_finish(KerbCompiler *c, const KerbNode *n, KerbConv 
     }
     step->state = conv;
     const KerbConvSpec *s = &conv->s;
-    kerb_cpu_label(c, step, "conv %s %dx%d%s%s %d->%d %dx%d", conv->kind->name, s->kw, s->kh, s->sw > 1 ? " stride" : "", s->dw > 1 ? " dilated" : "", s->ic,
-                   s->oc, s->ow, s->oh);
+    kerb_cpu_label(c, step, "conv %s %dx%d%s%s %d->%d %dx%d", conv->kind->name, s->kw, s->kh, s->sw > 1 ? " stride" : "",
+                   s->dw > 1 ? " dilated" : "", s->ic, s->oc, s->ow, s->oh);
     return KERB_OK;
 }
 
@@ -244,7 +250,8 @@ KerbStatus kerb_cpu_compile_conv(KerbCompiler *c, const KerbNode *n, bool *done)
     if (status) return status;
     bool has_residual = kerb_node_input(c->g, n, 3) != NULL;
     if (has_residual && (status = kerb_cpu_picture(c, n->inputs[3], KERB_DTYPE_NONE, &o[2]))) return status;
-    status = has_residual && n->inputs[3] != n->inputs[0] ? kerb_cpu_place_over(c, output, &o[2], 1, &o[1]) : kerb_cpu_place(c, output, &o[1]);
+    status =
+        has_residual && n->inputs[3] != n->inputs[0] ? kerb_cpu_place_over(c, output, &o[2], 1, &o[1]) : kerb_cpu_place(c, output, &o[1]);
     if (status) return status;
     if (has_residual && o[2].t.dtype != o[1].t.dtype && (status = kerb_cpu_picture(c, n->inputs[3], o[1].t.dtype, &o[2]))) return status;
     s->source_step = o[0].t.strides[3];
@@ -268,9 +275,11 @@ void kerb_cpu_plan_shuffles(KerbCompiler *c)
         uint32_t x = n->inputs[0], producer = c->g->values[x].producer;
         if (producer == KERB_NO_NODE || c->readers[x] != 1 || n->attrs.block.size < 1 || n->attrs.block.size > 8) continue;
         const KerbNode *conv = &c->g->nodes[producer];
-        if (conv->op != KERB_OP_CONV || !kerb_conv_understood(c, conv) || kerb_node_input(c->g, conv, 3) || conv->attrs.conv.group != 1) continue;
+        if (conv->op != KERB_OP_CONV || !kerb_conv_understood(c, conv) || kerb_node_input(c->g, conv, 3) || conv->attrs.conv.group != 1)
+            continue;
         const KerbValue *w = kerb_node_input(c->g, conv, 1);
-        if (w->dims[2] * w->dims[3] > 64 || w->dims[0] * w->dims[1] * w->dims[2] * w->dims[3] > 4 << 20) continue; /* as kerb_conv_direct's limits */
+        if (w->dims[2] * w->dims[3] > 64 || w->dims[0] * w->dims[1] * w->dims[2] * w->dims[3] > 4 << 20)
+            continue; /* as kerb_conv_direct's limits */
         c->fused_into[producer] = (uint32_t)i;
     }
 }

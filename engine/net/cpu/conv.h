@@ -10,9 +10,9 @@ typedef struct KerbConvSpec {
     int n, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, dh, dw, pad_top, pad_left, groups;
     int64_t source_step, target_step, residual_step; /* elements between pixels; residual_step 0: no residual */
     int source_bf16, target_bf16;
-    int residual_in_place; /* the residual is the target */
-    int block;             /* 1, or b: the target is the pixel shuffle of the sums: oc = b*b*C, target b times as high and wide */
-    int block_crd;         /* channel order of the shuffle, as KerbAttrs.block.crd */
+    int residual_in_place;  /* the residual is the target */
+    int block;              /* 1, or b: the target is the pixel shuffle of the sums: oc = b*b*C, target b times as high and wide */
+    int block_crd;          /* channel order of the shuffle, as KerbAttrs.block.crd */
     int slope, clip, unary; /* of the activation: is there one */
 } KerbConvSpec;
 
@@ -41,8 +41,8 @@ struct KerbConv {
     const void *residual;
     void *scratch;
     size_t scratch_bytes, packed_bytes;
-    void *packed;         /* kerb_alloc */
-    void *own;            /* the kind's state, malloc */
+    void *packed; /* kerb_alloc */
+    void *own;    /* the kind's state, malloc */
 };
 
 extern const KerbConvKind kerb_conv_direct, kerb_conv_winograd, kerb_conv_winograd_shared, kerb_conv_depthwise, kerb_conv_dnn;

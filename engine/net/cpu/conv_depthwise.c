@@ -10,11 +10,14 @@
 static bool kerb_depthwise_applies(const KerbConv *c)
 {
     const KerbConvSpec *s = &c->s;
-    return s->groups == s->ic && s->oc == s->ic && s->ic > 1 && s->block == 1 && !s->residual_step && s->kh <= MAX_ROWS && s->source_bf16 == s->target_bf16 &&
-           !(s->unary && s->source_bf16);
+    return s->groups == s->ic && s->oc == s->ic && s->ic > 1 && s->block == 1 && !s->residual_step && s->kh <= MAX_ROWS &&
+           s->source_bf16 == s->target_bf16 && !(s->unary && s->source_bf16);
 }
 
-static void kerb_depthwise_free(KerbConv *c) { kerb_free(&c->packed); }
+static void kerb_depthwise_free(KerbConv *c)
+{
+    kerb_free(&c->packed);
+}
 
 static KerbStatus kerb_depthwise_prepare(KerbConv *c, KerbError *error)
 {
@@ -38,11 +41,23 @@ static void kerb_depthwise_row(void *arg, int index, int thread)
     for (int ky = 0; ky < s->kh; ky++) {
         int sy = y * s->sh - s->pad_top + ky * s->dh;
         bool inside = sy >= 0 && sy < s->ih;
-        rows[ky] = inside ? (const char *)c->source + ((size_t)image * (size_t)s->ih + (size_t)sy) * (size_t)s->iw * (size_t)s->source_step * unit : NULL;
+        rows[ky] =
+            inside ? (const char *)c->source + ((size_t)image * (size_t)s->ih + (size_t)sy) * (size_t)s->iw * (size_t)s->source_step * unit
+                   : NULL;
     }
-    KerbDepthwise d = { .rows = rows, .source_step = s->source_step, .source_width = s->iw, .target_step = s->target_step, .x1 = s->ow, .channels = s->oc,
-                        .kernel_h = s->kh, .kernel_w = s->kw, .stride = s->sw, .dilation = s->dw, .pad_left = s->pad_left, .weights = c->packed,
-                        .epilogue = c->act.finish };
+    KerbDepthwise d = {.rows = rows,
+                       .source_step = s->source_step,
+                       .source_width = s->iw,
+                       .target_step = s->target_step,
+                       .x1 = s->ow,
+                       .channels = s->oc,
+                       .kernel_h = s->kh,
+                       .kernel_w = s->kw,
+                       .stride = s->sw,
+                       .dilation = s->dw,
+                       .pad_left = s->pad_left,
+                       .weights = c->packed,
+                       .epilogue = c->act.finish};
     d.epilogue.bias = c->bias;
     d.target = (char *)c->target + (size_t)index * (size_t)s->ow * (size_t)s->target_step * unit;
     c->net->k->depthwise[s->source_bf16](&d);
@@ -56,4 +71,5 @@ static KerbStatus kerb_depthwise_run(KerbConv *c)
     return KERB_OK;
 }
 
-const KerbConvKind kerb_conv_depthwise = { "depthwise", kerb_depthwise_applies, kerb_depthwise_prepare, NULL, kerb_depthwise_run, kerb_depthwise_free };
+const KerbConvKind kerb_conv_depthwise = {"depthwise", kerb_depthwise_applies, kerb_depthwise_prepare,
+                                          NULL,        kerb_depthwise_run,     kerb_depthwise_free};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Direct convolution in channels-last pictures, f32: for every row of the target, runs of pixels that see the same part of the window go through the tile
- * kernel. Taps outside the picture are left out rather than multiplied by zero, so nothing is padded or copied. Best where channels are few or the
- * dilation is large; also writes its sums pixel-shuffled (a lowered transposed convolution) without a pass of its own. */
+/* Direct convolution in channels-last pictures, f32: for every row of the target, runs of pixels that see the same part of the window go
+ * through the tile kernel. Taps outside the picture are left out rather than multiplied by zero, so nothing is padded or copied. Best where
+ * channels are few or the dilation is large; also writes its sums pixel-shuffled (a lowered transposed convolution) without a pass of its
+ * own. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ typedef struct KerbDirectRun { /* pixels x0..x1 of a row see columns kx0..kx1 of
 } KerbDirectRun;
 typedef struct KerbDirectPart { /* a group, or a phase of the shuffle: its own columns of the weights */
     ptrdiff_t source_offset, target_offset;
-    size_t weights; /* floats from packed's start */
+    size_t weights;     /* floats from packed's start */
     int columns, first; /* of bias and slope */
 } KerbDirectPart;
 typedef struct KerbDirect {
@@ -23,18 +24,18 @@ typedef struct KerbDirect {
     int n_parts;
     KerbDirectRun *runs;
     int n_runs;
-    float *bias, *slope; /* in the order of the parts' columns; NULL where there is none */
+    float *bias, *slope;            /* in the order of the parts' columns; NULL where there is none */
     ptrdiff_t pixel_step, row_step; /* of the target, in the grid of sums */
-    bool flat;           /* 1x1, stride 1: all pixels are one row */
-    int chunk, n_chunks; /* pixels a task, tasks: flat only */
+    bool flat;                      /* 1x1, stride 1: all pixels are one row */
+    int chunk, n_chunks;            /* pixels a task, tasks: flat only */
 } KerbDirect;
 
 static bool kerb_direct_applies(const KerbConv *c)
 {
     const KerbConvSpec *s = &c->s;
     size_t weights = (size_t)s->oc * (size_t)(s->ic / s->groups) * (size_t)(s->kh * s->kw);
-    return !s->source_bf16 && !s->target_bf16 && s->kh * s->kw <= MAX_TAPS && c->net->k->lanes > 1 && (s->block == 1 || (!s->residual_step && s->groups == 1)) &&
-           s->groups <= 64 && weights <= 4u << 20;
+    return !s->source_bf16 && !s->target_bf16 && s->kh * s->kw <= MAX_TAPS && c->net->k->lanes > 1 &&
+           (s->block == 1 || (!s->residual_step && s->groups == 1)) && s->groups <= 64 && weights <= 4u << 20;
 }
 
 /* Runs of equal window columns along a row. */
@@ -45,8 +46,10 @@ static int kerb_direct_find_runs(const KerbConvSpec *s, KerbDirectRun *runs)
         int left = x * s->sw - s->pad_left, kx0 = 0, kx1 = s->kw;
         while (kx0 < kx1 && left + kx0 * s->dw < 0) kx0++;
         while (kx1 > kx0 && left + (kx1 - 1) * s->dw >= s->iw) kx1--;
-        if (n && runs[n - 1].kx0 == kx0 && runs[n - 1].kx1 == kx1) runs[n - 1].x1 = x + 1;
-        else runs[n++] = (KerbDirectRun){ x, x + 1, kx0, kx1 };
+        if (n && runs[n - 1].kx0 == kx0 && runs[n - 1].kx1 == kx1)
+            runs[n - 1].x1 = x + 1;
+        else
+            runs[n++] = (KerbDirectRun){x, x + 1, kx0, kx1};
     }
     return n;
 }
@@ -135,7 +138,8 @@ static KerbStatus kerb_direct_prepare(KerbConv *c, KerbError *error)
         d->bias = kerb_direct_permuted(c, c->bias);
         d->slope = kerb_direct_permuted(c, c->act.finish.slope);
     }
-    c->packed_bytes = (size_t)(s->oc + 2 * lanes * (s->groups + s->block * s->block)) * (size_t)(s->ic / s->groups * s->kh * s->kw) * sizeof(float);
+    c->packed_bytes =
+        (size_t)(s->oc + 2 * lanes * (s->groups + s->block * s->block)) * (size_t)(s->ic / s->groups * s->kh * s->kw) * sizeof(float);
     c->packed = kerb_alloc(c->packed_bytes);
     if (!d || !d->parts || !d->runs || !c->packed || (c->bias && !d->bias) || (c->act.finish.slope && !d->slope)) {
         kerb_direct_free(c);
@@ -144,7 +148,8 @@ static KerbStatus kerb_direct_prepare(KerbConv *c, KerbError *error)
     kerb_direct_parts(s, d, lanes);
     for (int i = 0; i < d->n_parts; i++) kerb_direct_pack(c, &d->parts[i], (float *)c->packed + d->parts[i].weights);
     d->n_runs = kerb_direct_find_runs(s, d->runs);
-    d->flat = s->kh == 1 && s->kw == 1 && s->sh == 1 && s->sw == 1 && !s->pad_top && !s->pad_left && s->oh == s->ih && s->ow == s->iw && s->block == 1;
+    d->flat = s->kh == 1 && s->kw == 1 && s->sh == 1 && s->sw == 1 && !s->pad_top && !s->pad_left && s->oh == s->ih && s->ow == s->iw &&
+              s->block == 1;
     int64_t pixels = (int64_t)s->n * s->oh * s->ow;
     /* A chunk's source stays in the second-level cache (half a megabyte) while all columns pass over it. */
     int rows = c->net->k->tile_rows, fit = (int)((512 << 10) / (4 * s->source_step)) / rows * rows;
@@ -169,28 +174,40 @@ static void kerb_direct_pixels(const KerbConv *c, KerbTile *tile, int pixels)
     }
 }
 
-/* All columns of a part for `pixels` neighbours that see columns kx0..kx1 and rows ky0..ky1 of the window; `source` is where the window begins. */
-static void kerb_direct_part(const KerbConv *c, const KerbDirectPart *part, const float *source, float *target, const float *residual, int pixels,
-                             int ky0, int ky1, int kx0, int kx1)
+/* All columns of a part for `pixels` neighbours that see columns kx0..kx1 and rows ky0..ky1 of the window; `source` is where the window
+ * begins. */
+static void kerb_direct_part(const KerbConv *c, const KerbDirectPart *part, const float *source, float *target, const float *residual,
+                             int pixels, int ky0, int ky1, int kx0, int kx1)
 {
     const KerbConvSpec *s = &c->s;
     const KerbDirect *d = c->own;
     const int lanes = c->net->k->lanes, icg = s->ic / s->groups;
     const float *weights = (const float *)c->packed + part->weights;
     for (int begin = 0; begin < part->columns; begin += 2 * lanes) {
-        int columns = part->columns - begin < 2 * lanes ? part->columns - begin : 2 * lanes, width = columns > lanes ? 2 * lanes : lanes, n = 0;
+        int columns = part->columns - begin < 2 * lanes ? part->columns - begin : 2 * lanes, width = columns > lanes ? 2 * lanes : lanes,
+            n = 0;
         KerbTap taps[MAX_TAPS];
         for (int ky = ky0; ky < ky1; ky++) {
             for (int kx = kx0; kx < kx1; kx++) {
-                taps[n++] = (KerbTap){ ((ptrdiff_t)ky * s->dh * s->iw + kx * s->dw) * s->source_step, (ptrdiff_t)(ky * s->kw + kx) * icg * width };
+                taps[n++] =
+                    (KerbTap){((ptrdiff_t)ky * s->dh * s->iw + kx * s->dw) * s->source_step, (ptrdiff_t)(ky * s->kw + kx) * icg * width};
             }
         }
         KerbEpilogue e = c->act.finish;
         e.bias = d->bias ? d->bias + part->first + begin : NULL;
         e.slope = d->slope ? d->slope + part->first + begin : NULL;
-        KerbTile tile = { .source = source + part->source_offset, .source_step = s->sw * s->source_step, .taps = taps, .n_taps = n, .depth = icg,
-                          .weights = weights, .target = target + part->target_offset + begin, .target_step = d->pixel_step, .columns = columns,
-                          .epilogue = &e, .residual = residual ? residual + part->target_offset + begin : NULL, .residual_step = s->residual_step };
+        KerbTile tile = {.source = source + part->source_offset,
+                         .source_step = s->sw * s->source_step,
+                         .taps = taps,
+                         .n_taps = n,
+                         .depth = icg,
+                         .weights = weights,
+                         .target = target + part->target_offset + begin,
+                         .target_step = d->pixel_step,
+                         .columns = columns,
+                         .epilogue = &e,
+                         .residual = residual ? residual + part->target_offset + begin : NULL,
+                         .residual_step = s->residual_step};
         kerb_direct_pixels(c, &tile, pixels);
         weights += (size_t)s->kh * (size_t)s->kw * (size_t)icg * (size_t)width;
     }
@@ -245,9 +262,11 @@ static KerbStatus kerb_direct_run(KerbConv *c)
 {
     const KerbDirect *d = c->own;
     double cost = kerb_conv_cost_ns(&c->s);
-    if (d->flat) kerb_cpu_parallel(c->net->threads, d->n_chunks, cost, kerb_direct_chunk, c);
-    else kerb_cpu_parallel(c->net->threads, c->s.n * c->s.oh, cost, kerb_direct_row, c);
+    if (d->flat)
+        kerb_cpu_parallel(c->net->threads, d->n_chunks, cost, kerb_direct_chunk, c);
+    else
+        kerb_cpu_parallel(c->net->threads, c->s.n * c->s.oh, cost, kerb_direct_row, c);
     return KERB_OK;
 }
 
-const KerbConvKind kerb_conv_direct = { "direct", kerb_direct_applies, kerb_direct_prepare, NULL, kerb_direct_run, kerb_direct_free };
+const KerbConvKind kerb_conv_direct = {"direct", kerb_direct_applies, kerb_direct_prepare, NULL, kerb_direct_run, kerb_direct_free};

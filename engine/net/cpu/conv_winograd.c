@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* 3x3 convolution with stride 1 by Winograd's F(4x4, 3x3) on channels-last pictures: a quarter of the multiplications, no change of layout.
  *
- * A tile is 6x6 source pixels -> 4x4 target pixels; a dilation d splits the picture into d*d phases of every d-th pixel, each dense. Tiles are taken in
- * blocks: transformed to 36 matrices (tiles x input channels), multiplied with 36 weight matrices by the tile kernel, transformed back. Two schedules, timed
- * against each other like different ways:
- *   winograd         each thread takes blocks of its own, so small that their matrices stay in its second-level cache; sums exist for 2*lanes output
- *                    channels at a time. Weights are read anew for every block: for few channels.
- *   winograd-shared  all threads transform one large block, then share its 36 products, then transform back: each byte of weights, input and sums is
- *                    moved once a block. For many channels.
+ * A tile is 6x6 source pixels -> 4x4 target pixels; a dilation d splits the picture into d*d phases of every d-th pixel, each dense. Tiles
+ * are taken in blocks: transformed to 36 matrices (tiles x input channels), multiplied with 36 weight matrices by the tile kernel,
+ * transformed back. Two schedules, timed against each other like different ways: winograd         each thread takes blocks of its own, so
+ * small that their matrices stay in its second-level cache; sums exist for 2*lanes output channels at a time. Weights are read anew for
+ * every block: for few channels. winograd-shared  all threads transform one large block, then share its 36 products, then transform back:
+ * each byte of weights, input and sums is moved once a block. For many channels.
  *
  * Error against direct convolution: about 1e-6 relative RMS in f32 (the transforms' constants cost about two bits). */
 #include <stdlib.h>
@@ -26,21 +25,26 @@ typedef struct KerbWinograd {
     bool shared;
     int depth, columns_padded, n_column_blocks;
     size_t input_floats, sums_floats; /* of one block; sums: of 2*lanes columns, or (shared) of all */
-    int begin, count;   /* shared: the current block */
+    int begin, count;                 /* shared: the current block */
 } KerbWinograd;
 
 static bool kerb_winograd_applies(const KerbConv *c)
 {
     const KerbConvSpec *s = &c->s;
-    return s->kh == 3 && s->kw == 3 && s->sh == 1 && s->sw == 1 && s->groups == 1 && s->block == 1 && s->ic >= 8 && s->oc >= 8 && c->net->k->lanes > 1 &&
-           s->source_bf16 == s->target_bf16 && !(s->unary && s->source_bf16) && s->oh / s->dh >= 4 && s->ow / s->dw >= 4;
+    return s->kh == 3 && s->kw == 3 && s->sh == 1 && s->sw == 1 && s->groups == 1 && s->block == 1 && s->ic >= 8 && s->oc >= 8 &&
+           c->net->k->lanes > 1 && s->source_bf16 == s->target_bf16 && !(s->unary && s->source_bf16) && s->oh / s->dh >= 4 &&
+           s->ow / s->dw >= 4;
 }
 
 /* U = G g G^T for one 3x3 filter (Lavin and Gray). */
 static void kerb_winograd_filter(const float *g, float u[POINTS])
 {
-    static const double G[6][3] = { { 1.0 / 4, 0, 0 },           { -1.0 / 6, -1.0 / 6, -1.0 / 6 }, { -1.0 / 6, 1.0 / 6, -1.0 / 6 },
-                                    { 1.0 / 24, 1.0 / 12, 1.0 / 6 }, { 1.0 / 24, -1.0 / 12, 1.0 / 6 }, { 0, 0, 1 } };
+    static const double G[6][3] = {{1.0 / 4, 0, 0},
+                                   {-1.0 / 6, -1.0 / 6, -1.0 / 6},
+                                   {-1.0 / 6, 1.0 / 6, -1.0 / 6},
+                                   {1.0 / 24, 1.0 / 12, 1.0 / 6},
+                                   {1.0 / 24, -1.0 / 12, 1.0 / 6},
+                                   {0, 0, 1}};
     double rows[6][3];
     for (int i = 0; i < 6; i++) {
         for (int j = 0; j < 3; j++) rows[i][j] = G[i][0] * g[j] + G[i][1] * g[3 + j] + G[i][2] * g[6 + j];
@@ -72,7 +76,7 @@ static int kerb_winograd_tiles(const KerbConvSpec *s, KerbWinogradTile *tiles)
             int py = phase / s->dw, px = phase % s->dw;
             for (int y = py; y < s->oh; y += 4 * s->dh) {
                 for (int x = px; x < s->ow; x += 4 * s->dw, n++) {
-                    if (tiles) tiles[n] = (KerbWinogradTile){ image, y - s->pad_top, x - s->pad_left, y, x };
+                    if (tiles) tiles[n] = (KerbWinogradTile){image, y - s->pad_top, x - s->pad_left, y, x};
                 }
             }
         }
@@ -186,11 +190,18 @@ static void kerb_winograd_product(const KerbConv *c, int point, int block, int c
 {
     const KerbWinograd *w = c->own;
     const KerbCpuKernels *k = c->net->k;
-    const int begin = block * 2 * k->lanes, left_columns = w->columns_padded - begin, width = left_columns > k->lanes ? 2 * k->lanes : k->lanes;
-    const KerbTap tap = { 0, 0 };
-    KerbTile tile = { .source = input + (ptrdiff_t)point * count * w->depth, .source_step = w->depth, .taps = &tap, .n_taps = 1, .depth = c->s.ic,
-                      .weights = (const float *)c->packed + ((size_t)begin * POINTS + (size_t)point * (size_t)width) * (size_t)c->s.ic, .target = sums,
-                      .target_step = sums_step, .columns = width };
+    const int begin = block * 2 * k->lanes, left_columns = w->columns_padded - begin,
+              width = left_columns > k->lanes ? 2 * k->lanes : k->lanes;
+    const KerbTap tap = {0, 0};
+    KerbTile tile = {.source = input + (ptrdiff_t)point * count * w->depth,
+                     .source_step = w->depth,
+                     .taps = &tap,
+                     .n_taps = 1,
+                     .depth = c->s.ic,
+                     .weights = (const float *)c->packed + ((size_t)begin * POINTS + (size_t)point * (size_t)width) * (size_t)c->s.ic,
+                     .target = sums,
+                     .target_step = sums_step,
+                     .columns = width};
     const int steps = (count + k->tile_rows - 1) / k->tile_rows;
     for (int i = 0, left = count; i < steps; i++) {
         int rows = left / (steps - i);
@@ -209,7 +220,8 @@ static void kerb_winograd_alone(void *arg, int index, int thread)
     float *input = (float *)c->scratch + (size_t)thread * (w->input_floats + w->sums_floats), *sums = input + w->input_floats;
     for (int i = 0; i < count; i++) kerb_winograd_in(c, &w->tiles[begin + i], input + (size_t)i * (size_t)w->depth, count);
     for (int b = 0; b < w->n_column_blocks; b++) {
-        const int first = b * 2 * lanes, columns = c->s.oc - first < 2 * lanes ? c->s.oc - first : 2 * lanes, width = columns > lanes ? 2 * lanes : lanes;
+        const int first = b * 2 * lanes, columns = c->s.oc - first < 2 * lanes ? c->s.oc - first : 2 * lanes,
+                  width = columns > lanes ? 2 * lanes : lanes;
         const ptrdiff_t plane = (ptrdiff_t)count * width;
         for (int p = 0; p < POINTS; p++) kerb_winograd_product(c, p, b, count, input, sums + p * plane, width);
         for (int i = 0; i < count; i++) kerb_winograd_out(c, &w->tiles[begin + i], sums + (ptrdiff_t)i * width, plane, first, columns);
@@ -248,7 +260,8 @@ static void kerb_winograd_shared_out(void *arg, int index, int thread)
     const KerbWinograd *w = c->own;
     const float *sums = (const float *)c->scratch + w->input_floats;
     for (int i = index * SHARE; i < w->count && i < (index + 1) * SHARE; i++) {
-        kerb_winograd_out(c, &w->tiles[w->begin + i], sums + (ptrdiff_t)i * w->columns_padded, (ptrdiff_t)w->count * w->columns_padded, 0, c->s.oc);
+        kerb_winograd_out(c, &w->tiles[w->begin + i], sums + (ptrdiff_t)i * w->columns_padded, (ptrdiff_t)w->count * w->columns_padded, 0,
+                          c->s.oc);
     }
 }
 
@@ -270,5 +283,7 @@ static KerbStatus kerb_winograd_run(KerbConv *c)
     return KERB_OK;
 }
 
-const KerbConvKind kerb_conv_winograd = { "winograd", kerb_winograd_applies, kerb_winograd_prepare, NULL, kerb_winograd_run, kerb_winograd_free };
-const KerbConvKind kerb_conv_winograd_shared = { "winograd-shared", kerb_winograd_applies, kerb_winograd_prepare, NULL, kerb_winograd_run, kerb_winograd_free };
+const KerbConvKind kerb_conv_winograd = {"winograd", kerb_winograd_applies, kerb_winograd_prepare,
+                                         NULL,       kerb_winograd_run,     kerb_winograd_free};
+const KerbConvKind kerb_conv_winograd_shared = {"winograd-shared", kerb_winograd_applies, kerb_winograd_prepare, NULL,
+                                                kerb_winograd_run, kerb_winograd_free};

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Inside the CPU backend: an optimised graph becomes a list of steps over one arena.
  *
- * Four lifetimes. Compile: every node is turned into steps (or into a view, or fused into a later one); memory is asked for by *roots*, whose life is
- * the span of steps that touch them. Bind: roots have got their places, steps make pointers and oneDNN memories. Run: steps in order; nothing is
- * allocated. Free.
+ * Four lifetimes. Compile: every node is turned into steps (or into a view, or fused into a later one); memory is asked for by *roots*,
+ * whose life is the span of steps that touch them. Bind: roots have got their places, steps make pointers and oneDNN memories. Run: steps
+ * in order; nothing is allocated. Free.
  *
- * Pictures (rank 4 floats) lie channels-last; a picture may be a slice of the channels of a wider one (a concatenation's). Everything else lies
- * row-major, or is a strided view of what it was made from. */
+ * Pictures (rank 4 floats) lie channels-last; a picture may be a slice of the channels of a wider one (a concatenation's). Everything else
+ * lies row-major, or is a strided view of what it was made from. */
 #ifndef KERB_NET_CPU_CPU_H
 #define KERB_NET_CPU_CPU_H
 
@@ -21,15 +21,15 @@
 
 /* A tensor that a step reads or writes. */
 typedef struct KerbOperand {
-    KerbTensor t;    /* data: set for constants at once, for others by bind */
-    uint32_t root;   /* KERB_NO_ROOT: constant */
-    size_t offset;   /* bytes from the root's start */
+    KerbTensor t;  /* data: set for constants at once, for others by bind */
+    uint32_t root; /* KERB_NO_ROOT: constant */
+    size_t offset; /* bytes from the root's start */
 } KerbOperand;
 
 typedef struct KerbRoot {
     size_t bytes, place;
-    int first, last;  /* steps that touch it */
-    int readers;      /* uses by nodes that are still to come; INT_MAX/2: a graph input or output */
+    int first, last; /* steps that touch it */
+    int readers;     /* uses by nodes that are still to come; INT_MAX/2: a graph input or output */
 } KerbRoot;
 
 typedef struct KerbStep KerbStep;
@@ -37,19 +37,19 @@ typedef struct KerbStepKind {
     const char *name;
     KerbStatus (*bind)(KerbNet *net, KerbStep *step, KerbError *error); /* once; operands have data. NULL: nothing to do */
     KerbStatus (*run)(KerbNet *net, KerbStep *step);
-    void (*free)(KerbStep *step);                                       /* NULL: nothing to do */
+    void (*free)(KerbStep *step); /* NULL: nothing to do */
 } KerbStepKind;
 
 struct KerbStep {
     const KerbStepKind *kind;
     const KerbNode *node;
-    const char *label;       /* for the trace: "conv winograd 3x3 64->64 256x128  name" */
-    KerbOperand *operands;   /* what they are is the kind's business */
+    const char *label;     /* for the trace: "conv winograd 3x3 64->64 256x128  name" */
+    KerbOperand *operands; /* what they are is the kind's business */
     int n_operands;
     size_t scratch_bytes;
     uint32_t scratch_root;
-    void *scratch;           /* set by bind */
-    void *state;             /* the kind's, from the net's arena unless `free` says otherwise */
+    void *scratch; /* set by bind */
+    void *state;   /* the kind's, from the net's arena unless `free` says otherwise */
 };
 
 struct KerbNet {
@@ -65,7 +65,7 @@ struct KerbNet {
     int n_steps, cap_steps;
     void *arena;
     size_t arena_bytes, weight_bytes;
-    void **blocks;           /* packed weights: freed with the net */
+    void **blocks; /* packed weights: freed with the net */
     int n_blocks, cap_blocks;
     KerbOperand *inputs, *outputs;
     KerbTrace trace;
@@ -77,24 +77,26 @@ typedef struct KerbCompiler {
     const KerbGraph *g;
     const KerbCompileOptions *options;
     KerbError *error;
-    KerbOperand *values;  /* by value id; t.dtype NONE: not placed yet */
-    uint32_t *slot;       /* by value id: the concatenation's output in which it is to be written, or KERB_NO_VALUE */
-    int64_t *slot_channel;/* and from which channel on */
-    uint32_t *fused_into; /* by node: the later node that does its work; KERB_NO_NODE: none */
-    int *readers;         /* by value id: kerb_graph_uses() */
-    uint32_t *reader;     /* by value id: a node that reads it (the only one where readers is 1), KERB_NO_NODE: only an output */
-    int node;             /* index of the node that is being compiled */
+    KerbOperand *values;   /* by value id; t.dtype NONE: not placed yet */
+    uint32_t *slot;        /* by value id: the concatenation's output in which it is to be written, or KERB_NO_VALUE */
+    int64_t *slot_channel; /* and from which channel on */
+    uint32_t *fused_into;  /* by node: the later node that does its work; KERB_NO_NODE: none */
+    int *readers;          /* by value id: kerb_graph_uses() */
+    uint32_t *reader;      /* by value id: a node that reads it (the only one where readers is 1), KERB_NO_NODE: only an output */
+    int node;              /* index of the node that is being compiled */
     bool tune;
     int64_t tune_ns_left;
     struct KerbConvChoice *choices;
     int n_choices;
 } KerbCompiler;
 
-/* -- compile.c: what the op files use ---------------------------------------------------------------------------------------------------------- */
+/* -- compile.c: what the op files use
+ * ---------------------------------------------------------------------------------------------------------- */
 
 /* Where a value is; constants are views of the graph's data (copied where unaligned). */
 KerbOperand kerb_cpu_value(KerbCompiler *c, uint32_t id);
-/* The value as a picture: rank 4, float, channels adjacent; a copy (or conversion to `dtype`, NONE: as it is) is inserted where it is not. */
+/* The value as a picture: rank 4, float, channels adjacent; a copy (or conversion to `dtype`, NONE: as it is) is inserted where it is not.
+ */
 KerbStatus kerb_cpu_picture(KerbCompiler *c, uint32_t id, KerbDtype dtype, KerbOperand *out);
 bool kerb_cpu_is_picture(const KerbTensor *t);
 /* Memory for a value in its usual layout (channels-last for pictures; in the slice of a concatenation where one waits for it). */
@@ -106,7 +108,8 @@ KerbStatus kerb_cpu_place_over(KerbCompiler *c, uint32_t id, const KerbOperand *
 /* Memory for the time between the steps that use it. */
 KerbStatus kerb_cpu_temporary(KerbCompiler *c, const KerbTensor *t, KerbOperand *out);
 /* A new step; operands are copied and their roots' lives extended. NULL: out of memory (message written). */
-KerbStep *kerb_cpu_step(KerbCompiler *c, const KerbStepKind *kind, const KerbNode *node, const KerbOperand *operands, int n, size_t scratch_bytes);
+KerbStep *kerb_cpu_step(KerbCompiler *c, const KerbStepKind *kind, const KerbNode *node, const KerbOperand *operands, int n,
+                        size_t scratch_bytes);
 void kerb_cpu_label(KerbCompiler *c, KerbStep *step, const char *format, ...) KERB_PRINTF(3, 4);
 /* Zeroed, 64-byte aligned, freed with the net; counted as weights. NULL: out of memory (message written). */
 void *kerb_cpu_block(KerbCompiler *c, size_t bytes);
@@ -124,7 +127,8 @@ KerbStatus kerb_cpu_compile_pool(KerbCompiler *c, const KerbNode *n, bool *done)
 KerbStatus kerb_cpu_compile_unpool(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cpu_compile_elementwise(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cpu_compile_concat(KerbCompiler *c, const KerbNode *n, bool *done);
-KerbStatus kerb_cpu_compile_view(KerbCompiler *c, const KerbNode *n, bool *done);   /* reshape family, transpose, slice, split, identity, cast */
+KerbStatus kerb_cpu_compile_view(KerbCompiler *c, const KerbNode *n,
+                                 bool *done); /* reshape family, transpose, slice, split, identity, cast */
 KerbStatus kerb_cpu_compile_shuffle(KerbCompiler *c, const KerbNode *n, bool *done); /* depth to space and back */
 KerbStatus kerb_cpu_compile_resize(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cpu_compile_reduce(KerbCompiler *c, const KerbNode *n, bool *done);
@@ -140,20 +144,22 @@ void kerb_cpu_plan_chains(KerbCompiler *c);
 void kerb_cpu_plan_attention(KerbCompiler *c);
 void kerb_cpu_plan_shuffles(KerbCompiler *c);
 
-/* -- memory.c ---------------------------------------------------------------------------------------------------------------------------------- */
+/* -- memory.c
+ * ---------------------------------------------------------------------------------------------------------------------------------- */
 /* Gives every root its place; sets arena_bytes. */
 KerbStatus kerb_cpu_arrange(KerbNet *net, KerbError *error);
 
-/* -- activation.c ------------------------------------------------------------------------------------------------------------------------------ */
+/* -- activation.c
+ * ------------------------------------------------------------------------------------------------------------------------------ */
 
 /* An activation in kernel terms: what the epilogue does by itself, then a unary function or (rare ones) a scalar function. */
 typedef struct KerbCpuAct {
-    KerbEpilogue finish;         /* bias NULL */
+    KerbEpilogue finish; /* bias NULL */
     bool has_unary;
     KerbCpuUnary unary;
     float alpha, beta;
     float (*scalar)(float x, float alpha, float beta); /* NULL: none */
-    const KerbActivation *from;  /* as the graph says it */
+    const KerbActivation *from;                        /* as the graph says it */
 } KerbCpuAct;
 /* False where there is no such function (the reference takes it). `channels`: slopes are spread to that many (+ padding to lanes). */
 bool kerb_cpu_act(KerbCompiler *c, const KerbActivation *a, int channels, KerbCpuAct *out);
@@ -161,13 +167,15 @@ bool kerb_cpu_act_is_plain(const KerbCpuAct *a); /* the epilogue does it all */
 /* What the epilogue does not do, in place. */
 void kerb_cpu_act_run(const KerbCpuKernels *k, const KerbCpuAct *a, float *x, size_t n);
 
-/* -- threads.c --------------------------------------------------------------------------------------------------------------------------------- */
-/* Trained weights hold denormal numbers (weight decay makes them), and a product with one takes a hundred times as long: from here on this thread and its
- * OpenMP threads take them for 0. Returns what to give back to kerb_cpu_restore_denormals() for this thread; OpenMP's threads stay so. */
+/* -- threads.c
+ * --------------------------------------------------------------------------------------------------------------------------------- */
+/* Trained weights hold denormal numbers (weight decay makes them), and a product with one takes a hundred times as long: from here on this
+ * thread and its OpenMP threads take them for 0. Returns what to give back to kerb_cpu_restore_denormals() for this thread; OpenMP's
+ * threads stay so. */
 unsigned kerb_cpu_flush_denormals(int threads);
 void kerb_cpu_restore_denormals(unsigned before);
-/* fn for index 0..count-1 on the net's threads (OpenMP's, which are oneDNN's too); on the caller alone where the work is too small to share:
- * `cost_ns` is a guess of the whole's time. Never nested. */
+/* fn for index 0..count-1 on the net's threads (OpenMP's, which are oneDNN's too); on the caller alone where the work is too small to
+ * share: `cost_ns` is a guess of the whole's time. Never nested. */
 void kerb_cpu_parallel(int threads, int count, double cost_ns, void (*fn)(void *arg, int index, int thread), void *arg);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* oneDNN 2.6 (Debian 12) and 3.x (Debian 13) behind one C interface. In version 2 memory descriptors are structs and operation descriptors come before
- * primitive descriptors; in version 3 both are opaque handles and made directly. Only dnn.c and conv_dnn.c see oneDNN. One thread calls at a time. */
+/* oneDNN 2.6 (Debian 12) and 3.x (Debian 13) behind one C interface. In version 2 memory descriptors are structs and operation descriptors
+ * come before primitive descriptors; in version 3 both are opaque handles and made directly. Only dnn.c and conv_dnn.c see oneDNN. One
+ * thread calls at a time. */
 #ifndef KERB_NET_CPU_DNN_H
 #define KERB_NET_CPU_DNN_H
 

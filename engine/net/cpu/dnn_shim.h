@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What differs between oneDNN 2 and 3, for dnn.c and conv_dnn.c only. KerbDnnDesc is a memory descriptor that is freed with kerb_dnn_desc_free(). */
+/* What differs between oneDNN 2 and 3, for dnn.c and conv_dnn.c only. KerbDnnDesc is a memory descriptor that is freed with
+ * kerb_dnn_desc_free(). */
 #ifndef KERB_NET_CPU_DNN_SHIM_H
 #define KERB_NET_CPU_DNN_SHIM_H
 
@@ -14,7 +15,8 @@ struct KerbDnn {
 #if DNNL_VERSION_MAJOR >= 3
 typedef dnnl_memory_desc_t KerbDnnDesc;
 typedef const_dnnl_memory_desc_t KerbDnnConstDesc;
-static inline dnnl_status_t kerb_dnn_desc_strides(KerbDnnDesc *d, int n, const dnnl_dims_t dims, dnnl_data_type_t type, const dnnl_dims_t strides)
+static inline dnnl_status_t kerb_dnn_desc_strides(KerbDnnDesc *d, int n, const dnnl_dims_t dims, dnnl_data_type_t type,
+                                                  const dnnl_dims_t strides)
 {
     return dnnl_memory_desc_create_with_strides(d, n, dims, type, strides);
 }
@@ -30,7 +32,8 @@ static inline void kerb_dnn_desc_free(KerbDnnDesc *d)
 #else
 typedef dnnl_memory_desc_t *KerbDnnDesc;
 typedef const dnnl_memory_desc_t *KerbDnnConstDesc;
-static inline dnnl_status_t kerb_dnn_desc_strides(KerbDnnDesc *d, int n, const dnnl_dims_t dims, dnnl_data_type_t type, const dnnl_dims_t strides)
+static inline dnnl_status_t kerb_dnn_desc_strides(KerbDnnDesc *d, int n, const dnnl_dims_t dims, dnnl_data_type_t type,
+                                                  const dnnl_dims_t strides)
 {
     *d = malloc(sizeof **d);
     return *d ? dnnl_memory_desc_init_by_strides(*d, n, dims, type, strides) : dnnl_out_of_memory;
@@ -51,15 +54,18 @@ typedef struct KerbDnnConvDescs {
     KerbDnnDesc source, weights, bias, target; /* bias NULL: none */
     dnnl_dims_t stride, dilation, pad_begin, pad_end;
 } KerbDnnConvDescs;
-static inline dnnl_status_t kerb_dnn_conv_desc(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const KerbDnnConvDescs *d, const_dnnl_primitive_attr_t attr)
+static inline dnnl_status_t kerb_dnn_conv_desc(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const KerbDnnConvDescs *d,
+                                               const_dnnl_primitive_attr_t attr)
 {
 #if DNNL_VERSION_MAJOR >= 3
-    return dnnl_convolution_forward_primitive_desc_create(out, engine, dnnl_forward_inference, dnnl_convolution_direct, d->source, d->weights, d->bias,
-                                                          d->target, d->stride, d->dilation, d->pad_begin, d->pad_end, attr);
+    return dnnl_convolution_forward_primitive_desc_create(out, engine, dnnl_forward_inference, dnnl_convolution_direct, d->source,
+                                                          d->weights, d->bias, d->target, d->stride, d->dilation, d->pad_begin, d->pad_end,
+                                                          attr);
 #else
     dnnl_convolution_desc_t op;
-    dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(&op, dnnl_forward_inference, dnnl_convolution_direct, d->source, d->weights, d->bias,
-                                                                      d->target, d->stride, d->dilation, d->pad_begin, d->pad_end);
+    dnnl_status_t status =
+        dnnl_dilated_convolution_forward_desc_init(&op, dnnl_forward_inference, dnnl_convolution_direct, d->source, d->weights, d->bias,
+                                                   d->target, d->stride, d->dilation, d->pad_begin, d->pad_end);
     return status ? status : dnnl_primitive_desc_create(out, &op, attr, engine, NULL);
 #endif
 }

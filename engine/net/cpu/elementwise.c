@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Chains of elementwise nodes over pictures (and dense tensors), in one pass: a block of pixels small enough for the first-level cache is loaded, every
- * operation of the chain is done on it in place, and it is stored. A node joins the chain of its only reader where that is elementwise too. */
+/* Chains of elementwise nodes over pictures (and dense tensors), in one pass: a block of pixels small enough for the first-level cache is
+ * loaded, every operation of the chain is done on it in place, and it is stored. A node joins the chain of its only reader where that is
+ * elementwise too. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +17,8 @@ typedef struct KerbChainOp {
     KerbChainKind kind;
     KerbCpuBinary binary;
     KerbSpread spread;
-    int operand;               /* index among the step's operands; -1: `constant` */
-    const float *constant;     /* by channel or one number */
+    int operand;           /* index among the step's operands; -1: `constant` */
+    const float *constant; /* by channel or one number */
     const float *scale, *shift;
     KerbCpuAct act;
 } KerbChainOp;
@@ -30,7 +31,10 @@ typedef struct KerbChain {
 
 /* ---- which nodes ---- */
 
-static bool kerb_chain_shape(const KerbValue *v) { return v->dtype == KERB_F32 && v->rank >= 1; }
+static bool kerb_chain_shape(const KerbValue *v)
+{
+    return v->dtype == KERB_F32 && v->rank >= 1;
+}
 
 static bool kerb_same_dims(const KerbValue *a, const KerbValue *b)
 {
@@ -172,8 +176,8 @@ static void kerb_chain_add_norm(KerbChainBuild *b, const KerbNode *n)
 {
     KerbChainOp *op = kerb_chain_add(b, KERB_CHAIN_SCALE_SHIFT);
     size_t channels = (size_t)b->chain->channels;
-    float *scale = kerb_cpu_floats(b->c, n->inputs[1], 0), *bias = kerb_cpu_floats(b->c, n->inputs[2], 0), *mean = kerb_cpu_floats(b->c, n->inputs[3], 0),
-          *var = kerb_cpu_floats(b->c, n->inputs[4], 0);
+    float *scale = kerb_cpu_floats(b->c, n->inputs[1], 0), *bias = kerb_cpu_floats(b->c, n->inputs[2], 0),
+          *mean = kerb_cpu_floats(b->c, n->inputs[3], 0), *var = kerb_cpu_floats(b->c, n->inputs[4], 0);
     if (!op || !scale || !bias || !mean || !var) {
         b->ok = false;
         return;
@@ -217,12 +221,13 @@ static void kerb_chain_add_binary(KerbChainBuild *b, const KerbNode *n, int main
     const KerbValue *y = &b->c->g->values[n->outputs[0]];
     uint32_t other = n->inputs[1 - main_input];
     if (n->attrs.binary.kind == KERB_BINARY_PRELU) {
-        KerbActivation a = { .kind = KERB_ACT_PRELU, .slope = other };
+        KerbActivation a = {.kind = KERB_ACT_PRELU, .slope = other};
         kerb_chain_add_act(b, &a);
         return;
     }
     KerbChainOp *op = kerb_chain_add(b, KERB_CHAIN_BINARY);
-    if (!op || !kerb_chain_binary(n->attrs.binary.kind, main_input == 1, &op->binary) || !kerb_chain_spread(y, &b->c->g->values[other], &op->spread)) {
+    if (!op || !kerb_chain_binary(n->attrs.binary.kind, main_input == 1, &op->binary) ||
+        !kerb_chain_spread(y, &b->c->g->values[other], &op->spread)) {
         b->ok = false;
         return;
     }
@@ -232,15 +237,16 @@ static void kerb_chain_add_binary(KerbChainBuild *b, const KerbNode *n, int main
 
 static void kerb_chain_add_node(KerbChainBuild *b, const KerbNode *n)
 {
-    KerbActivation a = { .kind = KERB_ACT_NONE };
+    KerbActivation a = {.kind = KERB_ACT_NONE};
     switch (n->op) {
     case KERB_OP_BINARY: kerb_chain_add_binary(b, n, kerb_chain_main_input(b->c, n)); return;
     case KERB_OP_BATCH_NORM: kerb_chain_add_norm(b, n); return;
     case KERB_OP_UNARY:
-        a = (KerbActivation){ .kind = KERB_ACT_UNARY, .unary = n->attrs.unary.kind, .alpha = n->attrs.unary.alpha, .beta = n->attrs.unary.beta };
+        a = (KerbActivation){
+            .kind = KERB_ACT_UNARY, .unary = n->attrs.unary.kind, .alpha = n->attrs.unary.alpha, .beta = n->attrs.unary.beta};
         break;
     default: {
-        a = (KerbActivation){ .kind = KERB_ACT_CLIP, .lo = -INFINITY, .hi = INFINITY };
+        a = (KerbActivation){.kind = KERB_ACT_CLIP, .lo = -INFINITY, .hi = INFINITY};
         const KerbValue *lo = kerb_node_input(b->c->g, n, 1), *hi = kerb_node_input(b->c->g, n, 2);
         if (lo) b->ok = b->ok && kerb_value_floats(lo, &a.lo, 1) == 1;
         if (hi) b->ok = b->ok && kerb_value_floats(hi, &a.hi, 1) == 1;
@@ -251,20 +257,24 @@ static void kerb_chain_add_node(KerbChainBuild *b, const KerbNode *n)
 
 /* ---- running ---- */
 
-static void kerb_chain_load(const KerbCpuKernels *k, const KerbOperand *o, int64_t pixel, int pixels, int channels, bool picture, float *out)
+static void kerb_chain_load(const KerbCpuKernels *k, const KerbOperand *o, int64_t pixel, int pixels, int channels, bool picture,
+                            float *out)
 {
     int64_t step = picture ? o->t.strides[3] : channels;
     for (int p = 0; p < pixels;) {
         int run = step == channels ? pixels : 1; /* dense: all at once */
         size_t n = (size_t)run * (size_t)channels;
-        if (o->t.dtype == KERB_BF16) k->to_f32(out, (const uint16_t *)o->t.data + (pixel + p) * step, n);
-        else memcpy(out, (const float *)o->t.data + (pixel + p) * step, n * sizeof(float));
+        if (o->t.dtype == KERB_BF16)
+            k->to_f32(out, (const uint16_t *)o->t.data + (pixel + p) * step, n);
+        else
+            memcpy(out, (const float *)o->t.data + (pixel + p) * step, n * sizeof(float));
         out += n;
         p += run;
     }
 }
 
-static void kerb_chain_op(const KerbNet *net, const KerbStep *step, const KerbChainOp *op, int64_t pixel, int pixels, float *x, float *other)
+static void kerb_chain_op(const KerbNet *net, const KerbStep *step, const KerbChainOp *op, int64_t pixel, int pixels, float *x,
+                          float *other)
 {
     const KerbChain *chain = step->state;
     const KerbCpuKernels *k = net->k;
@@ -306,7 +316,8 @@ static void kerb_chain_task(void *arg, int index, int thread)
     const int channels = (int)chain->channels;
     const bool picture = out->t.rank == 4;
     const int64_t step = picture ? out->t.strides[3] : channels, end = chain->pixels * (index + 1) / r->tasks;
-    float *x = (float *)r->step->scratch + (size_t)thread * 2 * (size_t)chain->block * (size_t)channels, *other = x + (size_t)chain->block * (size_t)channels;
+    float *x = (float *)r->step->scratch + (size_t)thread * 2 * (size_t)chain->block * (size_t)channels,
+          *other = x + (size_t)chain->block * (size_t)channels;
     for (int64_t pixel = chain->pixels * index / r->tasks; pixel < end; pixel += chain->block) {
         int pixels = end - pixel < chain->block ? (int)(end - pixel) : chain->block;
         /* Dense f32 targets are worked on where they lie. */
@@ -316,8 +327,10 @@ static void kerb_chain_task(void *arg, int index, int thread)
         for (int i = 0; i < chain->n; i++) kerb_chain_op(r->net, r->step, &chain->ops[i], pixel, pixels, at, other);
         for (int p = 0; at == x && p < pixels; p++) {
             const float *from = x + (size_t)p * (size_t)channels;
-            if (out->t.dtype == KERB_BF16) k->to_bf16((uint16_t *)out->t.data + (pixel + p) * step, from, (size_t)channels);
-            else memcpy((float *)out->t.data + (pixel + p) * step, from, (size_t)channels * sizeof(float));
+            if (out->t.dtype == KERB_BF16)
+                k->to_bf16((uint16_t *)out->t.data + (pixel + p) * step, from, (size_t)channels);
+            else
+                memcpy((float *)out->t.data + (pixel + p) * step, from, (size_t)channels * sizeof(float));
         }
     }
 }
@@ -325,12 +338,12 @@ static void kerb_chain_task(void *arg, int index, int thread)
 static KerbStatus kerb_chain_run(KerbNet *net, KerbStep *step)
 {
     const KerbChain *chain = step->state;
-    KerbChainRun run = { net, step, net->threads * 4 };
+    KerbChainRun run = {net, step, net->threads * 4};
     if (chain->pixels < run.tasks) run.tasks = chain->pixels ? (int)chain->pixels : 1;
     kerb_cpu_parallel(net->threads, run.tasks, (double)chain->pixels * (double)chain->channels * (1 + chain->n) / 8, kerb_chain_task, &run);
     return KERB_OK;
 }
-static const KerbStepKind kerb_chain_step = { "elementwise", NULL, kerb_chain_run, NULL };
+static const KerbStepKind kerb_chain_step = {"elementwise", NULL, kerb_chain_run, NULL};
 
 /* ---- compiling ---- */
 
@@ -339,7 +352,9 @@ static const KerbNode *kerb_chain_first(const KerbCompiler *c, const KerbNode *n
 {
     for (;;) {
         uint32_t producer = c->g->values[n->inputs[kerb_chain_main_input(c, n)]].producer;
-        if (producer == KERB_NO_NODE || c->fused_into[producer] != (uint32_t)c->node || kerb_chain_main_input(c, &c->g->nodes[producer]) < 0) return n;
+        if (producer == KERB_NO_NODE || c->fused_into[producer] != (uint32_t)c->node ||
+            kerb_chain_main_input(c, &c->g->nodes[producer]) < 0)
+            return n;
         n = &c->g->nodes[producer];
     }
 }
@@ -382,8 +397,9 @@ KerbStatus kerb_cpu_compile_elementwise(KerbCompiler *c, const KerbNode *n, bool
     }
     if (!b->ok) {
         /* Only a lone node can end here (its activation has no kernel): chains are made of nodes that each would be taken alone. */
-        return node == n && kerb_chain_first(c, n) == n ? KERB_OK
-                                                        : kerb_fail(c->error, KERB_ERROR_INTERNAL, "a chain of elementwise nodes cannot be built: please report this");
+        return node == n && kerb_chain_first(c, n) == n
+                   ? KERB_OK
+                   : kerb_fail(c->error, KERB_ERROR_INTERNAL, "a chain of elementwise nodes cannot be built: please report this");
     }
     *done = true;
     chain->block = BLOCK_FLOATS / (int)chain->channels > 0 ? BLOCK_FLOATS / (int)chain->channels : 1;

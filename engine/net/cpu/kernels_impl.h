@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* All kernels of one variant and their table. Included by kernels_c.c, kernels_avx2.c and kernels_avx512.c, which say which variant they are. */
+/* All kernels of one variant and their table. Included by kernels_c.c, kernels_avx2.c and kernels_avx512.c, which say which variant they
+ * are. */
 #include "net/cpu/kernels.h"
 #include "net/cpu/simd.h"
 
@@ -30,7 +31,10 @@
 #include "net/cpu/window_kernel.h"
 
 #define K(name) KERB_SIMD_NAME(name)
-#define K2(name) { KERB_SIMD_NAME(name##_f32), KERB_SIMD_NAME(name##_bf16) }
+#define K2(name)                                                \
+    {                                                           \
+        KERB_SIMD_NAME(name##_f32), KERB_SIMD_NAME(name##_bf16) \
+    }
 const KerbCpuKernels K(kerb_cpu_kernels) = {
     .name = KERB_SIMD_TEXT,
     .lanes = VL,
@@ -41,11 +45,25 @@ const KerbCpuKernels K(kerb_cpu_kernels) = {
     .depthwise = K2(depthwise),
     .max_pool = K2(max_pool),
     .average_pool = K2(average_pool),
-    .unary = { [KERB_CPU_SIGMOID] = K(sigmoid), [KERB_CPU_TANH] = K(tanh), [KERB_CPU_SWISH] = K(swish), [KERB_CPU_HARD_SIGMOID] = K(hard_sigmoid),
-               [KERB_CPU_HARD_SWISH] = K(hard_swish), [KERB_CPU_ELU] = K(elu), [KERB_CPU_EXP] = K(exp), [KERB_CPU_ABS] = K(abs), [KERB_CPU_NEG] = K(neg),
-               [KERB_CPU_GELU_TANH] = K(gelu_tanh), [KERB_CPU_SQUARE] = K(square) },
-    .binary = { [KERB_CPU_ADD] = K(add), [KERB_CPU_SUB] = K(sub), [KERB_CPU_MUL] = K(mul), [KERB_CPU_DIV] = K(div), [KERB_CPU_MIN] = K(min),
-                [KERB_CPU_MAX] = K(max), [KERB_CPU_RSUB] = K(rsub), [KERB_CPU_RDIV] = K(rdiv) },
+    .unary = {[KERB_CPU_SIGMOID] = K(sigmoid),
+              [KERB_CPU_TANH] = K(tanh),
+              [KERB_CPU_SWISH] = K(swish),
+              [KERB_CPU_HARD_SIGMOID] = K(hard_sigmoid),
+              [KERB_CPU_HARD_SWISH] = K(hard_swish),
+              [KERB_CPU_ELU] = K(elu),
+              [KERB_CPU_EXP] = K(exp),
+              [KERB_CPU_ABS] = K(abs),
+              [KERB_CPU_NEG] = K(neg),
+              [KERB_CPU_GELU_TANH] = K(gelu_tanh),
+              [KERB_CPU_SQUARE] = K(square)},
+    .binary = {[KERB_CPU_ADD] = K(add),
+               [KERB_CPU_SUB] = K(sub),
+               [KERB_CPU_MUL] = K(mul),
+               [KERB_CPU_DIV] = K(div),
+               [KERB_CPU_MIN] = K(min),
+               [KERB_CPU_MAX] = K(max),
+               [KERB_CPU_RSUB] = K(rsub),
+               [KERB_CPU_RDIV] = K(rdiv)},
     .scale_shift = K(scale_shift),
     .finish = K(finish),
     .to_f32 = K(to_f32),

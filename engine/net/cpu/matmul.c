@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Matrix products through the tile kernel: MatMul and Gemm. The right side is packed into blocks of columns, once if it is constant, else at every run; the
- * left side is read in place where its rows are runs. */
+/* Matrix products through the tile kernel: MatMul and Gemm. The right side is packed into blocks of columns, once if it is constant, else
+ * at every run; the left side is read in place where its rows are runs. */
 #include <string.h>
 
 #include "base/error.h"
@@ -11,7 +11,8 @@ size_t kerb_product_packed_floats(const KerbCpuKernels *k, int64_t depth, int64_
     return (size_t)depth * (size_t)((columns + k->lanes - 1) / k->lanes * k->lanes) + 2 * KERB_LANES_MAX;
 }
 
-void kerb_product_pack(const KerbCpuKernels *k, const float *b, int64_t row_stride, int64_t column_stride, int64_t depth, int64_t begin, int64_t columns, float *out)
+void kerb_product_pack(const KerbCpuKernels *k, const float *b, int64_t row_stride, int64_t column_stride, int64_t depth, int64_t begin,
+                       int64_t columns, float *out)
 {
     const int width = columns > k->lanes ? 2 * k->lanes : k->lanes;
     b += begin * column_stride;
@@ -21,20 +22,28 @@ void kerb_product_pack(const KerbCpuKernels *k, const float *b, int64_t row_stri
     }
 }
 
-void kerb_product_rows(const KerbCpuKernels *k, const float *a, int64_t a_step, int64_t rows, const float *packed, int64_t depth, int64_t columns, float *y,
-                       int64_t y_step, const KerbEpilogue *epilogue)
+void kerb_product_rows(const KerbCpuKernels *k, const float *a, int64_t a_step, int64_t rows, const float *packed, int64_t depth,
+                       int64_t columns, float *y, int64_t y_step, const KerbEpilogue *epilogue)
 {
-    const KerbTap tap = { 0, 0 };
+    const KerbTap tap = {0, 0};
     for (int64_t begin = 0; begin < columns; begin += 2 * k->lanes) {
         int count = columns - begin < 2 * k->lanes ? (int)(columns - begin) : 2 * k->lanes;
-        KerbEpilogue e = { 0 };
+        KerbEpilogue e = {0};
         if (epilogue) {
             e = *epilogue;
             e.bias = e.bias ? e.bias + begin : NULL;
             e.slope = e.slope ? e.slope + begin : NULL;
         }
-        KerbTile t = { .source = a, .source_step = a_step, .taps = &tap, .n_taps = 1, .depth = (int)depth, .weights = packed + begin * depth,
-                       .target = y + begin, .target_step = y_step, .columns = count, .epilogue = epilogue ? &e : NULL };
+        KerbTile t = {.source = a,
+                      .source_step = a_step,
+                      .taps = &tap,
+                      .n_taps = 1,
+                      .depth = (int)depth,
+                      .weights = packed + begin * depth,
+                      .target = y + begin,
+                      .target_step = y_step,
+                      .columns = count,
+                      .epilogue = epilogue ? &e : NULL};
         for (int64_t left = rows; left > 0;) {
             int n = left < k->tile_rows ? (int)left : k->tile_rows;
             k->tile(&t, n);
@@ -82,7 +91,7 @@ static void kerb_product_task(void *arg, int index, int thread)
 static KerbStatus kerb_product_run(KerbNet *net, KerbStep *step)
 {
     const KerbProduct *p = step->state;
-    KerbProductRun run = { net, step, 0 };
+    KerbProductRun run = {net, step, 0};
     const double cost = 2.0 * (double)(p->m * p->n) * (double)p->depth / 50;
     for (; run.batch < p->batch; run.batch++) {
         if (!p->packed) kerb_cpu_parallel(net->threads, p->column_tasks, (double)(p->n * p->depth), kerb_product_pack_task, &run);
@@ -90,7 +99,7 @@ static KerbStatus kerb_product_run(KerbNet *net, KerbStep *step)
     }
     return KERB_OK;
 }
-static const KerbStepKind kerb_product_step = { "product", NULL, kerb_product_run, NULL };
+static const KerbStepKind kerb_product_step = {"product", NULL, kerb_product_run, NULL};
 
 /* Batch axes merged into one evenly spaced one; false: they are not. Broadcast sides have stride 0. */
 static bool kerb_product_batch(const KerbTensor *t, int rank, const int64_t dims[], int64_t *stride)
@@ -101,8 +110,10 @@ static bool kerb_product_batch(const KerbTensor *t, int rank, const int64_t dims
         int at = i - (rank - t->rank);
         if (dims[i] == 1) continue;
         int64_t s = at >= 0 && t->dims[at] != 1 ? t->strides[at] : 0;
-        if (count == 1) *stride = s;
-        else if (s != *stride * count) return false;
+        if (count == 1)
+            *stride = s;
+        else if (s != *stride * count)
+            return false;
         count *= dims[i];
     }
     return true;
@@ -188,12 +199,13 @@ static KerbStatus kerb_compile_gemm(KerbCompiler *c, const KerbNode *n, bool *do
     KerbCpuAct act;
     KerbProduct *p = kerb_cpu_object(c, sizeof *p);
     if (!p) return KERB_ERROR_MEMORY;
-    if ((bias && (!by_column || n->attrs.gemm.beta != 1 || n->attrs.gemm.alpha != 1)) || !kerb_cpu_act(c, &n->attrs.gemm.act, (int)y->dims[1], &act) ||
-        !kerb_cpu_act_is_plain(&act) || (n->attrs.gemm.alpha != 1 && n->attrs.gemm.act.kind != KERB_ACT_NONE)) {
+    if ((bias && (!by_column || n->attrs.gemm.beta != 1 || n->attrs.gemm.alpha != 1)) ||
+        !kerb_cpu_act(c, &n->attrs.gemm.act, (int)y->dims[1], &act) || !kerb_cpu_act_is_plain(&act) ||
+        (n->attrs.gemm.alpha != 1 && n->attrs.gemm.act.kind != KERB_ACT_NONE)) {
         return KERB_OK;
     }
     *done = true;
-    KerbOperand o[3] = { kerb_cpu_value(c, n->inputs[0]), kerb_cpu_value(c, n->inputs[1]) };
+    KerbOperand o[3] = {kerb_cpu_value(c, n->inputs[0]), kerb_cpu_value(c, n->inputs[1])};
     for (int i = 0; i < 2; i++) {
         if (!(i ? n->attrs.gemm.trans_b : n->attrs.gemm.trans_a)) continue;
         KerbTensor t = o[i].t;
@@ -202,7 +214,8 @@ static KerbStatus kerb_compile_gemm(KerbCompiler *c, const KerbNode *n, bool *do
             o[i].t.strides[j] = t.strides[1 - j];
         }
     }
-    *p = (KerbProduct){ .batch = 1, .m = y->dims[0], .n = y->dims[1], .depth = o[0].t.dims[1], .epilogue = act.finish, .alpha = n->attrs.gemm.alpha };
+    *p = (KerbProduct){
+        .batch = 1, .m = y->dims[0], .n = y->dims[1], .depth = o[0].t.dims[1], .epilogue = act.finish, .alpha = n->attrs.gemm.alpha};
     if (bias && !(p->epilogue.bias = kerb_cpu_floats(c, n->inputs[2], (size_t)size + 2 * KERB_LANES_MAX))) return KERB_ERROR_MEMORY;
     KerbStatus status = kerb_product_build(c, n, &o[0], &o[1], y, p);
     return status ? status : kerb_product_finish(c, n, o, p);
@@ -213,13 +226,14 @@ KerbStatus kerb_cpu_compile_matmul(KerbCompiler *c, const KerbNode *n, bool *don
     if (n->op != KERB_OP_MATMUL && n->op != KERB_OP_GEMM) return KERB_OK;
     const KerbValue *a = kerb_node_input(c->g, n, 0), *b = kerb_node_input(c->g, n, 1), *y = &c->g->values[n->outputs[0]];
     if (a->dtype != KERB_F32 || b->dtype != KERB_F32 || a->rank < 2 || b->rank < 2) return KERB_OK;
-    KerbOperand o[3] = { kerb_cpu_value(c, n->inputs[0]), kerb_cpu_value(c, n->inputs[1]) };
-    if (o[0].t.dtype != KERB_F32 || o[1].t.dtype != KERB_F32 || kerb_tensor_elements(&o[0].t) < 1 || kerb_tensor_elements(&o[1].t) < 1) return KERB_OK;
+    KerbOperand o[3] = {kerb_cpu_value(c, n->inputs[0]), kerb_cpu_value(c, n->inputs[1])};
+    if (o[0].t.dtype != KERB_F32 || o[1].t.dtype != KERB_F32 || kerb_tensor_elements(&o[0].t) < 1 || kerb_tensor_elements(&o[1].t) < 1)
+        return KERB_OK;
     if (n->op == KERB_OP_GEMM) return kerb_compile_gemm(c, n, done);
     *done = true;
     KerbProduct *p = kerb_cpu_object(c, sizeof *p);
     if (!p) return KERB_ERROR_MEMORY;
-    *p = (KerbProduct){ .batch = 1, .m = y->dims[y->rank - 2], .n = y->dims[y->rank - 1], .depth = a->dims[a->rank - 1], .alpha = 1 };
+    *p = (KerbProduct){.batch = 1, .m = y->dims[y->rank - 2], .n = y->dims[y->rank - 1], .depth = a->dims[a->rank - 1], .alpha = 1};
     for (int i = 0; i < y->rank - 2; i++) p->batch *= y->dims[i];
     KerbStatus status = kerb_product_build(c, n, &o[0], &o[1], y, p);
     return status ? status : kerb_product_finish(c, n, o, p);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Places for roots in one arena: largest first, each at the lowest place that is free for as long as it lives ("greedy by size", Pisarchyk and Lee,
- * "Efficient Memory Management for Deep Neural Net Inference", 2020). Roots that are never alive together share bytes. */
+/* Places for roots in one arena: largest first, each at the lowest place that is free for as long as it lives ("greedy by size", Pisarchyk
+ * and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020). Roots that are never alive together share bytes. */
 #include <stdlib.h>
 
 #include "base/error.h"
 #include "net/cpu/cpu.h"
-
 
 static int compare_sizes(const void *a, const void *b)
 {

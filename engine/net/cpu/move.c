@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Moving values: the copy step (any strides, converting between f32 and bf16), and the nodes that only say how memory is to be seen: they become views
- * where strides can express them, copies where not. */
+/* Moving values: the copy step (any strides, converting between f32 and bf16), and the nodes that only say how memory is to be seen: they
+ * become views where strides can express them, copies where not. */
 #include <string.h>
 
 #include "base/error.h"
@@ -10,7 +10,7 @@
 
 typedef struct KerbCopy {
     const KerbCpuKernels *k;
-    int rank;                    /* >= 2: outer axes first; the last is the inner loop */
+    int rank; /* >= 2: outer axes first; the last is the inner loop */
     int64_t dims[KERB_MAX_RANK], to[KERB_MAX_RANK], from[KERB_MAX_RANK];
     size_t to_bytes, from_bytes; /* of an element */
     KerbDtype to_type, from_type;
@@ -53,32 +53,41 @@ static void kerb_copy_axes(KerbCopy *c, const KerbTensor *dst, const KerbTensor 
     }
 }
 
-#define COPY_LINE(type)                                                                                                                              \
-    do {                                                                                                                                             \
-        type *d = (type *)(void *)to;                                                                                                                \
-        const type *s = (const type *)(const void *)from;                                                                                            \
-        for (int64_t i = 0; i < n; i++) d[i * ds] = s[i * ss];                                                                                       \
+#define COPY_LINE(type)                                        \
+    do {                                                       \
+        type *d = (type *)(void *)to;                          \
+        const type *s = (const type *)(const void *)from;      \
+        for (int64_t i = 0; i < n; i++) d[i * ds] = s[i * ss]; \
     } while (0)
 static void kerb_copy_line(const KerbCopy *c, char *to, const char *from)
 {
     const int last = c->rank - 1;
     const int64_t n = c->dims[last], ds = c->to[last], ss = c->from[last];
     if (c->to_type == c->from_type) {
-        if (ds == 1 && ss == 1) memcpy(to, from, (size_t)n * c->to_bytes);
-        else if (c->to_bytes == 4) COPY_LINE(uint32_t);
-        else if (c->to_bytes == 2) COPY_LINE(uint16_t);
-        else if (c->to_bytes == 1) COPY_LINE(uint8_t);
-        else COPY_LINE(uint64_t);
+        if (ds == 1 && ss == 1)
+            memcpy(to, from, (size_t)n * c->to_bytes);
+        else if (c->to_bytes == 4)
+            COPY_LINE(uint32_t);
+        else if (c->to_bytes == 2)
+            COPY_LINE(uint16_t);
+        else if (c->to_bytes == 1)
+            COPY_LINE(uint8_t);
+        else
+            COPY_LINE(uint64_t);
     } else if (c->to_type == KERB_BF16) {
         uint16_t *d = (uint16_t *)(void *)to;
         const float *s = (const float *)(const void *)from;
-        if (ds == 1 && ss == 1) c->k->to_bf16(d, s, (size_t)n);
-        else for (int64_t i = 0; i < n; i++) d[i * ds] = kerb_f32_to_bf16(s[i * ss]);
+        if (ds == 1 && ss == 1)
+            c->k->to_bf16(d, s, (size_t)n);
+        else
+            for (int64_t i = 0; i < n; i++) d[i * ds] = kerb_f32_to_bf16(s[i * ss]);
     } else {
         float *d = (float *)(void *)to;
         const uint16_t *s = (const uint16_t *)(const void *)from;
-        if (ds == 1 && ss == 1) c->k->to_f32(d, s, (size_t)n);
-        else for (int64_t i = 0; i < n; i++) d[i * ds] = kerb_bf16_to_f32(s[i * ss]);
+        if (ds == 1 && ss == 1)
+            c->k->to_f32(d, s, (size_t)n);
+        else
+            for (int64_t i = 0; i < n; i++) d[i * ds] = kerb_bf16_to_f32(s[i * ss]);
     }
 }
 
@@ -87,8 +96,10 @@ static void kerb_copy_axis(const KerbCopy *c, int axis, char *to, const char *fr
     for (int64_t i = begin; i < end; i++) {
         char *t = to + i * c->to[axis] * (int64_t)c->to_bytes;
         const char *f = from + i * c->from[axis] * (int64_t)c->from_bytes;
-        if (axis == c->rank - 2) kerb_copy_line(c, t, f);
-        else kerb_copy_axis(c, axis + 1, t, f, 0, c->dims[axis + 1]);
+        if (axis == c->rank - 2)
+            kerb_copy_line(c, t, f);
+        else
+            kerb_copy_axis(c, axis + 1, t, f, 0, c->dims[axis + 1]);
     }
 }
 static void kerb_copy_task(void *arg, int index, int thread)
@@ -101,8 +112,13 @@ static KerbStatus kerb_copy_bind(KerbNet *net, KerbStep *step, KerbError *error)
 {
     KerbCopy *c = step->state;
     const KerbTensor *src = &step->operands[0].t, *dst = &step->operands[1].t;
-    *c = (KerbCopy){ .k = net->k, .to_bytes = kerb_dtype_bytes(dst->dtype), .from_bytes = kerb_dtype_bytes(src->dtype), .to_type = dst->dtype,
-                     .from_type = src->dtype, .target = dst->data, .source = src->data };
+    *c = (KerbCopy){.k = net->k,
+                    .to_bytes = kerb_dtype_bytes(dst->dtype),
+                    .from_bytes = kerb_dtype_bytes(src->dtype),
+                    .to_type = dst->dtype,
+                    .from_type = src->dtype,
+                    .target = dst->data,
+                    .source = src->data};
     kerb_copy_axes(c, dst, src);
     c->tasks = net->threads * 2;
     if (c->tasks > c->dims[0]) c->tasks = (int)c->dims[0];
@@ -115,7 +131,7 @@ static KerbStatus kerb_copy_run(KerbNet *net, KerbStep *step)
     if (n) kerb_cpu_parallel(net->threads, c->tasks, (double)n / 2, kerb_copy_task, c);
     return KERB_OK;
 }
-static const KerbStepKind kerb_copy_step = { "copy", kerb_copy_bind, kerb_copy_run, NULL };
+static const KerbStepKind kerb_copy_step = {"copy", kerb_copy_bind, kerb_copy_run, NULL};
 
 KerbStatus kerb_cpu_copy(KerbCompiler *c, const KerbNode *node, const KerbOperand *src, const KerbOperand *dst)
 {
@@ -125,7 +141,7 @@ KerbStatus kerb_cpu_copy(KerbCompiler *c, const KerbNode *node, const KerbOperan
         return kerb_fail(c->error, KERB_ERROR_INTERNAL, "no conversion from %s to %s: please report this", kerb_dtype_name(src->t.dtype),
                          kerb_dtype_name(dst->t.dtype));
     }
-    KerbOperand o[2] = { *src, *dst };
+    KerbOperand o[2] = {*src, *dst};
     KerbStep *step = kerb_cpu_step(c, &kerb_copy_step, node, o, 2, 0);
     if (!step) return KERB_ERROR_MEMORY;
     step->state = kerb_cpu_object(c, sizeof(KerbCopy));
@@ -134,8 +150,8 @@ KerbStatus kerb_cpu_copy(KerbCompiler *c, const KerbNode *node, const KerbOperan
 
 /* ---- views ---- */
 
-/* Strides that show `t` with the new dims without moving anything; false: there are none. Groups of axes with equal products are matched from the
- * left, and each of the source's groups must be one run (the rule of NumPy's reshape). */
+/* Strides that show `t` with the new dims without moving anything; false: there are none. Groups of axes with equal products are matched
+ * from the left, and each of the source's groups must be one run (the rule of NumPy's reshape). */
 static bool kerb_view_reshape(const KerbTensor *t, int rank, const int64_t dims[], KerbTensor *out)
 {
     int64_t old[KERB_MAX_RANK], strides[KERB_MAX_RANK];
@@ -152,8 +168,10 @@ static bool kerb_view_reshape(const KerbTensor *t, int rank, const int64_t dims[
         int i1 = i + 1, j1 = j + 1;
         for (int64_t a = old[i], b = dims[j]; a != b;) {
             if (a < b ? i1 == n : j1 == rank) return false;
-            if (a < b) a *= old[i1++];
-            else b *= dims[j1++];
+            if (a < b)
+                a *= old[i1++];
+            else
+                b *= dims[j1++];
         }
         for (int k = i; k + 1 < i1; k++) {
             if (strides[k] != strides[k + 1] * old[k + 1]) return false;
@@ -199,7 +217,8 @@ static KerbStatus kerb_compile_reshape(KerbCompiler *c, const KerbNode *n, const
     return kerb_cpu_copy(c, n, &seen, &out);
 }
 
-static KerbStatus kerb_compile_view_of(KerbCompiler *c, const KerbNode *n, int output, const KerbOperand *x, const KerbTensor *view, int64_t offset)
+static KerbStatus kerb_compile_view_of(KerbCompiler *c, const KerbNode *n, int output, const KerbOperand *x, const KerbTensor *view,
+                                       int64_t offset)
 {
     uint32_t id = n->outputs[output];
     size_t bytes = x->offset + (size_t)offset * kerb_dtype_bytes(x->t.dtype);
@@ -245,7 +264,8 @@ static KerbStatus kerb_compile_slice(KerbCompiler *c, const KerbNode *n, const K
 {
     int64_t starts[KERB_MAX_RANK], axes[KERB_MAX_RANK], steps[KERB_MAX_RANK], offset = 0;
     int count = kerb_value_integers(kerb_node_input(c->g, n, 1), starts, KERB_MAX_RANK);
-    const KerbValue *axes_value = kerb_node_input(c->g, n, 3), *steps_value = kerb_node_input(c->g, n, 4), *y = &c->g->values[n->outputs[0]];
+    const KerbValue *axes_value = kerb_node_input(c->g, n, 3), *steps_value = kerb_node_input(c->g, n, 4),
+                    *y = &c->g->values[n->outputs[0]];
     for (int i = 0; i < KERB_MAX_RANK; i++) {
         axes[i] = i;
         steps[i] = 1;

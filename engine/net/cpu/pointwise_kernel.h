@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* Elementwise kernels over dense f32 blocks, and the reductions that softmax needs. Included by kernels_*.c. */
 
-#define POINTWISE(name, expression)                                                                                                                  \
-    static void KERB_SIMD_NAME(name)(float *x, size_t n, float alpha, float beta)                                                                   \
-    {                                                                                                                                                \
-        v_t va = v_set(alpha), vb = v_set(beta);                                                                                                     \
-        (void)va;                                                                                                                                    \
-        (void)vb;                                                                                                                                    \
-        size_t i = 0;                                                                                                                                \
-        for (; i + VL <= n; i += VL) {                                                                                                               \
-            v_t v = v_load(x + i);                                                                                                                   \
-            v_store(x + i, expression);                                                                                                              \
-        }                                                                                                                                            \
-        if (i < n) {                                                                                                                                 \
-            v_t v = v_load_n(x + i, (int)(n - i));                                                                                                   \
-            v_store_n(x + i, expression, (int)(n - i));                                                                                              \
-        }                                                                                                                                            \
+#define POINTWISE(name, expression)                                               \
+    static void KERB_SIMD_NAME(name)(float *x, size_t n, float alpha, float beta) \
+    {                                                                             \
+        v_t va = v_set(alpha), vb = v_set(beta);                                  \
+        (void)va;                                                                 \
+        (void)vb;                                                                 \
+        size_t i = 0;                                                             \
+        for (; i + VL <= n; i += VL) {                                            \
+            v_t v = v_load(x + i);                                                \
+            v_store(x + i, expression);                                           \
+        }                                                                         \
+        if (i < n) {                                                              \
+            v_t v = v_load_n(x + i, (int)(n - i));                                \
+            v_store_n(x + i, expression, (int)(n - i));                           \
+        }                                                                         \
     }
 #define V_UNIT(v) v_min(v_set(1), v_max(v_zero(), v)) /* clipped to 0..1 */
 POINTWISE(sigmoid, v_sigmoid(v))
@@ -29,32 +29,36 @@ POINTWISE(abs, v_max(v, v_sub(v_zero(), v)))
 POINTWISE(neg, v_sub(v_zero(), v))
 POINTWISE(square, v_mul(v, v))
 /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
-POINTWISE(gelu_tanh, v_mul(v_mul(v_set(0.5f), v), v_add(v_set(1), v_tanh(v_mul(v_set(0.7978845608f), v_fma(v_mul(v_set(0.044715f), v), v_mul(v, v), v))))))
+POINTWISE(gelu_tanh, v_mul(v_mul(v_set(0.5f), v),
+                           v_add(v_set(1), v_tanh(v_mul(v_set(0.7978845608f), v_fma(v_mul(v_set(0.044715f), v), v_mul(v, v), v))))))
 #undef POINTWISE
 
-#define BINARY(name, expression)                                                                                                                     \
-    static inline v_t KERB_SIMD_NAME(name##_op)(v_t a, v_t b) { return expression; }                                                                 \
-    static void KERB_SIMD_NAME(name)(float *x, const float *o, KerbSpread spread, int pixels, int channels)                                          \
-    {                                                                                                                                                \
-        if (spread == KERB_SPREAD_FULL || spread == KERB_SPREAD_SCALAR) {                                                                            \
-            size_t n = (size_t)pixels * (size_t)channels, i = 0;                                                                                     \
-            const bool scalar = spread == KERB_SPREAD_SCALAR;                                                                                        \
-            v_t s = scalar ? v_set(*o) : v_zero();                                                                                                   \
-            for (; i + VL <= n; i += VL) v_store(x + i, KERB_SIMD_NAME(name##_op)(v_load(x + i), scalar ? s : v_load(o + i)));                       \
-            if (i < n) {                                                                                                                             \
-                int m = (int)(n - i);                                                                                                                \
-                v_store_n(x + i, KERB_SIMD_NAME(name##_op)(v_load_n(x + i, m), scalar ? s : v_load_n(o + i, m)), m);                                 \
-            }                                                                                                                                        \
-            return;                                                                                                                                  \
-        }                                                                                                                                            \
-        for (int p = 0; p < pixels; p++, x += channels) {                                                                                            \
-            v_t s = spread == KERB_SPREAD_PIXEL ? v_set(o[p]) : v_zero();                                                                            \
-            for (int c = 0; c < channels; c += VL) {                                                                                                 \
-                int m = channels - c < VL ? channels - c : VL;                                                                                       \
-                v_t b = spread == KERB_SPREAD_PIXEL ? s : v_load_n(o + c, m);                                                                        \
-                v_store_n(x + c, KERB_SIMD_NAME(name##_op)(v_load_n(x + c, m), b), m);                                                               \
-            }                                                                                                                                        \
-        }                                                                                                                                            \
+#define BINARY(name, expression)                                                                                               \
+    static inline v_t KERB_SIMD_NAME(name##_op)(v_t a, v_t b)                                                                  \
+    {                                                                                                                          \
+        return expression;                                                                                                     \
+    }                                                                                                                          \
+    static void KERB_SIMD_NAME(name)(float *x, const float *o, KerbSpread spread, int pixels, int channels)                    \
+    {                                                                                                                          \
+        if (spread == KERB_SPREAD_FULL || spread == KERB_SPREAD_SCALAR) {                                                      \
+            size_t n = (size_t)pixels * (size_t)channels, i = 0;                                                               \
+            const bool scalar = spread == KERB_SPREAD_SCALAR;                                                                  \
+            v_t s = scalar ? v_set(*o) : v_zero();                                                                             \
+            for (; i + VL <= n; i += VL) v_store(x + i, KERB_SIMD_NAME(name##_op)(v_load(x + i), scalar ? s : v_load(o + i))); \
+            if (i < n) {                                                                                                       \
+                int m = (int)(n - i);                                                                                          \
+                v_store_n(x + i, KERB_SIMD_NAME(name##_op)(v_load_n(x + i, m), scalar ? s : v_load_n(o + i, m)), m);           \
+            }                                                                                                                  \
+            return;                                                                                                            \
+        }                                                                                                                      \
+        for (int p = 0; p < pixels; p++, x += channels) {                                                                      \
+            v_t s = spread == KERB_SPREAD_PIXEL ? v_set(o[p]) : v_zero();                                                      \
+            for (int c = 0; c < channels; c += VL) {                                                                           \
+                int m = channels - c < VL ? channels - c : VL;                                                                 \
+                v_t b = spread == KERB_SPREAD_PIXEL ? s : v_load_n(o + c, m);                                                  \
+                v_store_n(x + c, KERB_SIMD_NAME(name##_op)(v_load_n(x + c, m), b), m);                                         \
+            }                                                                                                                  \
+        }                                                                                                                      \
     }
 BINARY(add, v_add(a, b))
 BINARY(sub, v_sub(a, b))
@@ -90,8 +94,10 @@ static void KERB_SIMD_NAME(finish)(float *x, int pixels, int channels, const Ker
             v_t v = n == VL ? v_load(x + c) : v_load_n(x + c, n), slope = e->slope ? v_load_n(e->slope + c, n) : v_zero();
             if (e->bias) v = v_add(v, v_load_n(e->bias + c, n));
             v = v_finish(v, e, slope);
-            if (n == VL) v_store(x + c, v);
-            else v_store_n(x + c, v, n);
+            if (n == VL)
+                v_store(x + c, v);
+            else
+                v_store_n(x + c, v, n);
         }
     }
 }

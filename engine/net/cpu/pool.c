@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Maximum and average pooling of pictures; maximum pooling with indices and its inverse. Where indices are only read by MaxUnpool they are kept as one
- * byte each: the place in the window. */
+/* Maximum and average pooling of pictures; maximum pooling with indices and its inverse. Where indices are only read by MaxUnpool they are
+ * kept as one byte each: the place in the window. */
 #include <string.h>
 
 #include "base/error.h"
@@ -26,13 +26,24 @@ static void kerb_pool_row(void *arg, int index, int thread)
     const size_t unit = bf16 ? 2 : 4;
     int image = index / s->oh, oy = index % s->oh;
     const void *rows[MAX_ROWS];
-    KerbPool p = { .rows = rows, .source_step = x->strides[3], .source_width = s->iw, .target_step = y->strides[3], .x1 = s->ow, .channels = s->c,
-                   .kernel_h = s->kh, .kernel_w = s->kw, .stride = s->sw, .dilation = s->dw, .pad_left = s->pad_left,
-                   .pad_width = s->count_padding ? s->iw + s->pad_right : 0 };
+    KerbPool p = {.rows = rows,
+                  .source_step = x->strides[3],
+                  .source_width = s->iw,
+                  .target_step = y->strides[3],
+                  .x1 = s->ow,
+                  .channels = s->c,
+                  .kernel_h = s->kh,
+                  .kernel_w = s->kw,
+                  .stride = s->sw,
+                  .dilation = s->dw,
+                  .pad_left = s->pad_left,
+                  .pad_width = s->count_padding ? s->iw + s->pad_right : 0};
     for (int ky = 0; ky < s->kh; ky++) {
         int sy = oy * s->sh - s->pad_top + ky * s->dh;
         bool inside = sy >= 0 && sy < s->ih;
-        rows[ky] = inside ? (const char *)x->data + ((size_t)image * (size_t)s->ih + (size_t)sy) * (size_t)s->iw * (size_t)x->strides[3] * unit : NULL;
+        rows[ky] = inside
+                       ? (const char *)x->data + ((size_t)image * (size_t)s->ih + (size_t)sy) * (size_t)s->iw * (size_t)x->strides[3] * unit
+                       : NULL;
         p.rows_counted += inside || (s->count_padding && sy < s->ih + s->pad_bottom);
     }
     p.target = (char *)y->data + (size_t)index * (size_t)s->ow * (size_t)y->strides[3] * unit;
@@ -46,43 +57,62 @@ static void kerb_pool_row(void *arg, int index, int thread)
 static KerbStatus kerb_pool_run_step(KerbNet *net, KerbStep *step)
 {
     const KerbPooling *s = step->state;
-    KerbPoolRun run = { net, step };
+    KerbPoolRun run = {net, step};
     kerb_cpu_parallel(net->threads, s->n * s->oh, (double)s->n * s->oh * s->ow * s->c * s->kh * s->kw / 16, kerb_pool_row, &run);
     return KERB_OK;
 }
-static const KerbStepKind kerb_pool_step = { "pool", NULL, kerb_pool_run_step, NULL };
+static const KerbStepKind kerb_pool_step = {"pool", NULL, kerb_pool_run_step, NULL};
 
 static bool kerb_pool_spec(KerbCompiler *c, const KerbNode *n, KerbPooling *s)
 {
     const KerbValue *x = kerb_node_input(c->g, n, 0), *y = &c->g->values[n->outputs[0]];
     const KerbPoolAttrs *a = &n->attrs.pool;
     const KerbWindow *w = &a->window;
-    if (x->rank != 4 || x->dtype != KERB_F32 || w->n != 2 || w->auto_pad != KERB_PAD_EXPLICIT || w->pad_begin[0] < 0 || w->pad_begin[1] < 0) return false;
+    if (x->rank != 4 || x->dtype != KERB_F32 || w->n != 2 || w->auto_pad != KERB_PAD_EXPLICIT || w->pad_begin[0] < 0 || w->pad_begin[1] < 0)
+        return false;
     for (int i = 0; i < 4; i++) {
         if (x->dims[i] < 1 || y->dims[i] < 1) return false;
     }
-    *s = (KerbPooling){ .maximum = n->op == KERB_OP_MAX_POOL, .count_padding = n->op == KERB_OP_AVERAGE_POOL && a->count_include_pad, .n = (int)x->dims[0],
-                        .c = (int)x->dims[1], .ih = (int)x->dims[2], .iw = (int)x->dims[3], .oh = (int)y->dims[2], .ow = (int)y->dims[3],
-                        .kh = (int)w->kernel[0], .kw = (int)w->kernel[1], .sh = (int)w->stride[0], .sw = (int)w->stride[1], .dh = (int)w->dilation[0],
-                        .dw = (int)w->dilation[1], .pad_top = (int)w->pad_begin[0], .pad_left = (int)w->pad_begin[1], .pad_bottom = (int)w->pad_end[0],
-                        .pad_right = (int)w->pad_end[1] };
-    return w->kernel[0] >= 1 && w->kernel[0] <= MAX_ROWS && w->kernel[1] >= 1 && w->kernel[1] < 1 << 15 && s->sh > 0 && s->sw > 0 && s->dh > 0 && s->dw > 0;
+    *s = (KerbPooling){.maximum = n->op == KERB_OP_MAX_POOL,
+                       .count_padding = n->op == KERB_OP_AVERAGE_POOL && a->count_include_pad,
+                       .n = (int)x->dims[0],
+                       .c = (int)x->dims[1],
+                       .ih = (int)x->dims[2],
+                       .iw = (int)x->dims[3],
+                       .oh = (int)y->dims[2],
+                       .ow = (int)y->dims[3],
+                       .kh = (int)w->kernel[0],
+                       .kw = (int)w->kernel[1],
+                       .sh = (int)w->stride[0],
+                       .sw = (int)w->stride[1],
+                       .dh = (int)w->dilation[0],
+                       .dw = (int)w->dilation[1],
+                       .pad_top = (int)w->pad_begin[0],
+                       .pad_left = (int)w->pad_begin[1],
+                       .pad_bottom = (int)w->pad_end[0],
+                       .pad_right = (int)w->pad_end[1]};
+    return w->kernel[0] >= 1 && w->kernel[0] <= MAX_ROWS && w->kernel[1] >= 1 && w->kernel[1] < 1 << 15 && s->sh > 0 && s->sw > 0 &&
+           s->dh > 0 && s->dw > 0;
 }
 
-/* Indices can be bytes where only unpooling over the same windows reads them, no pixel is in two windows, and the windows span the picture exactly
- * (ONNX's flat indices count over what they span, so with rows left over unpooling does not put things back where they were). */
+/* Indices can be bytes where only unpooling over the same windows reads them, no pixel is in two windows, and the windows span the picture
+ * exactly (ONNX's flat indices count over what they span, so with rows left over unpooling does not put things back where they were). */
 static bool kerb_pool_indices_stay(const KerbCompiler *c, const KerbNode *n, const KerbPooling *s)
 {
     uint32_t id = n->outputs[1];
     if (c->readers[id] >= INT_MAX / 4 || s->kh * s->kw > 256 || s->sh < s->kh || s->sw < s->kw || s->dh != 1 || s->dw != 1) return false;
-    if ((s->oh - 1) * s->sh + s->kh != s->ih + s->pad_top + s->pad_bottom || (s->ow - 1) * s->sw + s->kw != s->iw + s->pad_left + s->pad_right) return false;
+    if ((s->oh - 1) * s->sh + s->kh != s->ih + s->pad_top + s->pad_bottom ||
+        (s->ow - 1) * s->sw + s->kw != s->iw + s->pad_left + s->pad_right)
+        return false;
     const KerbValue *x = kerb_node_input(c->g, n, 0);
     for (int i = 0; i < c->g->n_nodes; i++) {
         const KerbNode *r = &c->g->nodes[i];
         for (int j = 0; j < r->n_inputs && !r->dead; j++) {
             if (r->inputs[j] != id) continue;
             const KerbValue *y = &c->g->values[r->outputs[0]], *v = kerb_node_input(c->g, r, 0);
-            if (r->op != KERB_OP_MAX_UNPOOL || j != 1 || v->dtype != KERB_F32 || y->rank != 4 || memcmp(y->dims, x->dims, 4 * sizeof y->dims[0])) return false;
+            if (r->op != KERB_OP_MAX_UNPOOL || j != 1 || v->dtype != KERB_F32 || y->rank != 4 ||
+                memcmp(y->dims, x->dims, 4 * sizeof y->dims[0]))
+                return false;
         }
     }
     return true;
@@ -102,7 +132,9 @@ KerbStatus kerb_cpu_compile_pool(KerbCompiler *c, const KerbNode *n, bool *done)
 {
     KerbPooling s;
     bool indices = n->n_outputs > 1 && n->outputs[1] != KERB_NO_VALUE;
-    if ((n->op != KERB_OP_MAX_POOL && n->op != KERB_OP_AVERAGE_POOL) || !kerb_pool_spec(c, n, &s) || (indices && !kerb_pool_indices_stay(c, n, &s))) return KERB_OK;
+    if ((n->op != KERB_OP_MAX_POOL && n->op != KERB_OP_AVERAGE_POOL) || !kerb_pool_spec(c, n, &s) ||
+        (indices && !kerb_pool_indices_stay(c, n, &s)))
+        return KERB_OK;
     *done = true;
     KerbOperand o[3];
     KerbStatus status = kerb_cpu_picture(c, n->inputs[0], KERB_DTYPE_NONE, &o[0]);
@@ -143,16 +175,16 @@ static void kerb_unpool_row(void *arg, int index, int thread)
 static KerbStatus kerb_unpool_run(KerbNet *net, KerbStep *step)
 {
     const KerbPooling *s = step->state;
-    KerbPoolRun run = { net, step };
+    KerbPoolRun run = {net, step};
     kerb_cpu_parallel(net->threads, s->n * s->ih, (double)s->n * s->ih * s->iw * s->c / 2, kerb_unpool_row, &run);
     return KERB_OK;
 }
-static const KerbStepKind kerb_unpool_step = { "unpool", NULL, kerb_unpool_run, NULL };
+static const KerbStepKind kerb_unpool_step = {"unpool", NULL, kerb_unpool_run, NULL};
 
 KerbStatus kerb_cpu_compile_unpool(KerbCompiler *c, const KerbNode *n, bool *done)
 {
     if (n->op != KERB_OP_MAX_UNPOOL) return KERB_OK;
-    KerbOperand o[3] = { { .root = KERB_NO_ROOT }, kerb_cpu_value(c, n->inputs[1]) };
+    KerbOperand o[3] = {{.root = KERB_NO_ROOT}, kerb_cpu_value(c, n->inputs[1])};
     if (o[1].t.dtype != KERB_U8) return KERB_OK; /* ONNX's own indices: the reference's case */
     *done = true;
     KerbPooling *s = kerb_cpu_object(c, sizeof *s);

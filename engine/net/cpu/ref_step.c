@@ -18,7 +18,7 @@ static KerbStatus kerb_ref_step_run(KerbNet *net, KerbStep *step)
     KerbTensor *tensors = step->state;
     return kerb_ref_eval(net->g, step->node, tensors, tensors + step->node->n_inputs, NULL);
 }
-static const KerbStepKind kerb_ref_step = { "ref", kerb_ref_step_bind, kerb_ref_step_run, NULL };
+static const KerbStepKind kerb_ref_step = {"ref", kerb_ref_step_bind, kerb_ref_step_run, NULL};
 
 KerbStatus kerb_cpu_compile_ref(KerbCompiler *c, const KerbNode *n)
 {
@@ -29,12 +29,14 @@ KerbStatus kerb_cpu_compile_ref(KerbCompiler *c, const KerbNode *n)
     KerbStatus status;
     for (int i = 0; i < n->n_inputs; i++) {
         o[i] = kerb_cpu_value(c, n->inputs[i]);
-        if (o[i].t.dtype == KERB_BF16 && c->g->values[n->inputs[i]].dtype == KERB_F32 && (status = kerb_cpu_picture(c, n->inputs[i], KERB_F32, &o[i]))) return status;
+        if (o[i].t.dtype == KERB_BF16 && c->g->values[n->inputs[i]].dtype == KERB_F32 &&
+            (status = kerb_cpu_picture(c, n->inputs[i], KERB_F32, &o[i])))
+            return status;
     }
-    KerbOperand bf16 = { .t.dtype = KERB_DTYPE_NONE }; /* where the first output must go in the end, if that is bf16 */
+    KerbOperand bf16 = {.t.dtype = KERB_DTYPE_NONE}; /* where the first output must go in the end, if that is bf16 */
     for (int i = 0; i < n->n_outputs; i++) {
         KerbOperand *y = &o[n->n_inputs + i];
-        *y = (KerbOperand){ .root = KERB_NO_ROOT };
+        *y = (KerbOperand){.root = KERB_NO_ROOT};
         if (n->outputs[i] == KERB_NO_VALUE) continue;
         if ((status = kerb_cpu_place(c, n->outputs[i], y))) return status;
         if (i || y->t.dtype != KERB_BF16 || c->g->values[n->outputs[i]].dtype != KERB_F32) continue;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Linear and nearest resizing of pictures over height and width. Positions and weights are worked out at compile, in double, as ONNX's Resize says. */
+/* Linear and nearest resizing of pictures over height and width. Positions and weights are worked out at compile, in double, as ONNX's
+ * Resize says. */
 #include <math.h>
 #include <string.h>
 
@@ -7,8 +8,8 @@
 #include "net/cpu/cpu.h"
 
 typedef struct KerbResizeAxis {
-    int *i0, *i1;    /* the two neighbours */
-    float *w0, *w1;  /* their weights; nearest: w0 is 1 */
+    int *i0, *i1;   /* the two neighbours */
+    float *w0, *w1; /* their weights; nearest: w0 is 1 */
     int n;
 } KerbResizeAxis;
 typedef struct KerbResizing {
@@ -86,28 +87,28 @@ static void kerb_resize_row(void *arg, int index, int thread)
             memcpy(out, top + (size_t)s->x.i0[ox] * step, (size_t)s->c * unit);
             continue;
         }
-        const void *corners[4] = { top + (size_t)s->x.i0[ox] * step, top + (size_t)s->x.i1[ox] * step, bottom + (size_t)s->x.i0[ox] * step,
-                                   bottom + (size_t)s->x.i1[ox] * step };
-        const float w[4] = { s->y.w0[oy] * s->x.w0[ox], s->y.w0[oy] * s->x.w1[ox], s->y.w1[oy] * s->x.w0[ox], s->y.w1[oy] * s->x.w1[ox] };
+        const void *corners[4] = {top + (size_t)s->x.i0[ox] * step, top + (size_t)s->x.i1[ox] * step, bottom + (size_t)s->x.i0[ox] * step,
+                                  bottom + (size_t)s->x.i1[ox] * step};
+        const float w[4] = {s->y.w0[oy] * s->x.w0[ox], s->y.w0[oy] * s->x.w1[ox], s->y.w1[oy] * s->x.w0[ox], s->y.w1[oy] * s->x.w1[ox]};
         r->net->k->blend4[bf16](out, corners, w, s->c);
     }
 }
 static KerbStatus kerb_resize_run(KerbNet *net, KerbStep *step)
 {
     const KerbResizing *s = step->state;
-    KerbResizeRun run = { net, step };
+    KerbResizeRun run = {net, step};
     kerb_cpu_parallel(net->threads, s->n * s->y.n, (double)s->n * s->y.n * s->x.n * (s->c + 16) / 4, kerb_resize_row, &run);
     return KERB_OK;
 }
-static const KerbStepKind kerb_resize_step = { "resize", NULL, kerb_resize_run, NULL };
+static const KerbStepKind kerb_resize_step = {"resize", NULL, kerb_resize_run, NULL};
 
 KerbStatus kerb_cpu_compile_resize(KerbCompiler *c, const KerbNode *n, bool *done)
 {
     if (n->op != KERB_OP_RESIZE) return KERB_OK;
     const KerbResizeAttrs *a = &n->attrs.resize;
     const KerbValue *x = kerb_node_input(c->g, n, 0), *y = &c->g->values[n->outputs[0]];
-    if (x->rank != 4 || x->dtype != KERB_F32 || a->mode == KERB_RESIZE_CUBIC || a->antialias || a->coordinates == KERB_COORD_TF_CROP_AND_RESIZE ||
-        x->dims[0] != y->dims[0] || x->dims[1] != y->dims[1]) {
+    if (x->rank != 4 || x->dtype != KERB_F32 || a->mode == KERB_RESIZE_CUBIC || a->antialias ||
+        a->coordinates == KERB_COORD_TF_CROP_AND_RESIZE || x->dims[0] != y->dims[0] || x->dims[1] != y->dims[1]) {
         return KERB_OK;
     }
     for (int i = 0; i < 4; i++) {
@@ -123,7 +124,11 @@ KerbStatus kerb_cpu_compile_resize(KerbCompiler *c, const KerbNode *n, bool *don
     KerbResizing *s = kerb_cpu_object(c, sizeof *s);
     if (!step || !s) return KERB_ERROR_MEMORY;
     step->state = s;
-    *s = (KerbResizing){ .nearest = a->mode == KERB_RESIZE_NEAREST, .n = (int)x->dims[0], .c = (int)x->dims[1], .ih = (int)x->dims[2], .iw = (int)x->dims[3] };
+    *s = (KerbResizing){.nearest = a->mode == KERB_RESIZE_NEAREST,
+                        .n = (int)x->dims[0],
+                        .c = (int)x->dims[1],
+                        .ih = (int)x->dims[2],
+                        .iw = (int)x->dims[3]};
     status = kerb_resize_axis(c, a, a->scale[2], (int)x->dims[2], (int)y->dims[2], &s->y);
     if (!status) status = kerb_resize_axis(c, a, a->scale[3], (int)x->dims[3], (int)y->dims[3], &s->x);
     kerb_cpu_label(c, step, "resize %s %d %dx%d -> %dx%d", s->nearest ? "nearest" : "linear", s->c, s->iw, s->ih, s->x.n, s->y.n);

@@ -6,18 +6,20 @@
 #include "net/cpu/cpu.h"
 
 /* The wide picture (n, c, h*b, w*b) seen as (n, c, h, b, w, b); the deep one (n, c*b*b, h, w) seen likewise. */
-static void kerb_shuffle_views(const KerbTensor *wide, const KerbTensor *deep, int64_t b, bool crd, KerbTensor *from_wide, KerbTensor *from_deep)
+static void kerb_shuffle_views(const KerbTensor *wide, const KerbTensor *deep, int64_t b, bool crd, KerbTensor *from_wide,
+                               KerbTensor *from_deep)
 {
     const int64_t channels = wide->dims[1], h = deep->dims[2], w = deep->dims[3];
-    const int64_t dims[6] = { wide->dims[0], channels, h, b, w, b };
+    const int64_t dims[6] = {wide->dims[0], channels, h, b, w, b};
     *from_wide = *wide;
     *from_deep = *deep;
     from_wide->rank = from_deep->rank = 6;
     memcpy(from_wide->dims, dims, sizeof dims);
     memcpy(from_deep->dims, dims, sizeof dims);
-    const int64_t sw[6] = { wide->strides[0], wide->strides[1], wide->strides[2] * b, wide->strides[2], wide->strides[3] * b, wide->strides[3] };
+    const int64_t sw[6] = {wide->strides[0], wide->strides[1],     wide->strides[2] * b,
+                           wide->strides[2], wide->strides[3] * b, wide->strides[3]};
     const int64_t unit = deep->strides[1], channel = crd ? b * b : 1, phase = crd ? 1 : channels;
-    const int64_t sd[6] = { deep->strides[0], channel * unit, deep->strides[2], phase * b * unit, deep->strides[3], phase * unit };
+    const int64_t sd[6] = {deep->strides[0], channel * unit, deep->strides[2], phase * b * unit, deep->strides[3], phase * unit};
     memcpy(from_wide->strides, sw, sizeof sw);
     memcpy(from_deep->strides, sd, sizeof sd);
 }
@@ -50,13 +52,15 @@ static KerbStatus kerb_fill_run(KerbNet *net, KerbStep *step)
     const int64_t pixels = t->dims[0] * t->dims[2] * t->dims[3];
     for (int64_t p = 0; p < pixels; p++) {
         for (int64_t i = 0; i < t->dims[1]; i++) {
-            if (t->dtype == KERB_BF16) ((uint16_t *)t->data)[p * t->strides[3] + i] = kerb_f32_to_bf16(f->value);
-            else ((float *)t->data)[p * t->strides[3] + i] = f->value;
+            if (t->dtype == KERB_BF16)
+                ((uint16_t *)t->data)[p * t->strides[3] + i] = kerb_f32_to_bf16(f->value);
+            else
+                ((float *)t->data)[p * t->strides[3] + i] = f->value;
         }
     }
     return KERB_OK;
 }
-static const KerbStepKind kerb_fill_step = { "fill", NULL, kerb_fill_run, NULL };
+static const KerbStepKind kerb_fill_step = {"fill", NULL, kerb_fill_run, NULL};
 
 KerbStatus kerb_cpu_compile_pad(KerbCompiler *c, const KerbNode *n, bool *done)
 {
@@ -64,7 +68,8 @@ KerbStatus kerb_cpu_compile_pad(KerbCompiler *c, const KerbNode *n, bool *done)
     const KerbValue *x = kerb_node_input(c->g, n, 0), *pads_value = kerb_node_input(c->g, n, 1), *value = kerb_node_input(c->g, n, 2);
     int64_t pads[8];
     float fill = 0;
-    if (x->rank != 4 || x->dtype != KERB_F32 || kerb_node_input(c->g, n, 3) || !pads_value || kerb_value_integers(pads_value, pads, 8) != 8) return KERB_OK;
+    if (x->rank != 4 || x->dtype != KERB_F32 || kerb_node_input(c->g, n, 3) || !pads_value || kerb_value_integers(pads_value, pads, 8) != 8)
+        return KERB_OK;
     if (value && kerb_value_floats(value, &fill, 1) != 1) return KERB_OK;
     for (int i = 0; i < 8; i++) {
         if (pads[i] < 0) return KERB_OK;

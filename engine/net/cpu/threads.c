@@ -19,9 +19,15 @@ unsigned kerb_cpu_flush_denormals(int threads)
     _mm_setcsr(before | FLUSH_AND_ZERO);
     return before;
 }
-void kerb_cpu_restore_denormals(unsigned before) { _mm_setcsr(before); }
+void kerb_cpu_restore_denormals(unsigned before)
+{
+    _mm_setcsr(before);
+}
 #else
-unsigned kerb_cpu_flush_denormals(int threads) { return 0; }
+unsigned kerb_cpu_flush_denormals(int threads)
+{
+    return 0;
+}
 void kerb_cpu_restore_denormals(unsigned before) {}
 #endif
 
@@ -34,7 +40,8 @@ void kerb_cpu_parallel(int threads, int count, double cost_ns, void (*fn)(void *
         for (int i = 0; i < count; i++) fn(arg, i, 0);
         return;
     }
-/* Always the whole team, however few the tasks: libgomp ends threads that a smaller team leaves over, and starts them again for the next. */
+/* Always the whole team, however few the tasks: libgomp ends threads that a smaller team leaves over, and starts them again for the next.
+ */
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (int i = 0; i < count; i++) fn(arg, i, omp_get_thread_num());
 }

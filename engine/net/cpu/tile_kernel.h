@@ -26,8 +26,10 @@ static inline void tile_store(const KerbTile *t, int row, int column, int n, v_t
         sum = v_add(sum, n == VL ? v_load(r) : v_load_n(r, n));
     }
     if (e) sum = v_finish(sum, e, e->slope ? v_load_n(e->slope + column, n) : v_zero());
-    if (n == VL) v_store(target, sum);
-    else v_store_n(target, sum, n);
+    if (n == VL)
+        v_store(target, sum);
+    else
+        v_store_n(target, sum, n);
 }
 
 /* `rows` and `vectors` are constants after inlining, so that sums stay in registers. */
@@ -78,20 +80,23 @@ static inline __attribute__((always_inline)) void tile_run(const KerbTile *t, co
     }
 }
 
-#define TILE_CASE(n)                                                                                                                                 \
-    case n:                                                                                                                                          \
-        if (t->columns > VL) tile_run(t, n, 2);                                                                                                      \
-        else tile_run(t, n, 1);                                                                                                                      \
+#define TILE_CASE(n)           \
+    case n:                    \
+        if (t->columns > VL)   \
+            tile_run(t, n, 2); \
+        else                   \
+            tile_run(t, n, 1); \
         break;
 static void KERB_SIMD_NAME(tile)(const KerbTile *t, int rows)
 {
     switch (rows) {
-        TILE_CASE(1) TILE_CASE(2) TILE_CASE(3) TILE_CASE(4)
+        TILE_CASE(1)
+        TILE_CASE(2) TILE_CASE(3) TILE_CASE(4)
 #if TILE_ROWS >= 6
-        TILE_CASE(5) TILE_CASE(6)
+            TILE_CASE(5) TILE_CASE(6)
 #endif
 #if TILE_ROWS >= 14
-        TILE_CASE(7) TILE_CASE(8) TILE_CASE(9) TILE_CASE(10) TILE_CASE(11) TILE_CASE(12) TILE_CASE(13) TILE_CASE(14)
+                TILE_CASE(7) TILE_CASE(8) TILE_CASE(9) TILE_CASE(10) TILE_CASE(11) TILE_CASE(12) TILE_CASE(13) TILE_CASE(14)
 #endif
     }
 }

@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* Kernels that slide a window over each channel by itself: depthwise convolution, maximum and average pooling; and the blend of four pixels for linear
- * resizing. Included twice by each kernels_*.c: PICTURE is the element type, P_LOAD, P_STORE (with _N for part of a vector) convert from and to f32, and
- * P_NAME(name) names the instance. */
+/* Kernels that slide a window over each channel by itself: depthwise convolution, maximum and average pooling; and the blend of four pixels
+ * for linear resizing. Included twice by each kernels_*.c: PICTURE is the element type, P_LOAD, P_STORE (with _N for part of a vector)
+ * convert from and to f32, and P_NAME(name) names the instance. */
 
-static inline v_t P_NAME(get)(const PICTURE *p, int n) { return n == VL ? P_LOAD(p) : P_LOAD_N(p, n); }
+static inline v_t P_NAME(get)(const PICTURE *p, int n)
+{
+    return n == VL ? P_LOAD(p) : P_LOAD_N(p, n);
+}
 static inline void P_NAME(put)(PICTURE *p, v_t v, int n)
 {
-    if (n == VL) P_STORE(p, v);
-    else P_STORE_N(p, v, n);
+    if (n == VL)
+        P_STORE(p, v);
+    else
+        P_STORE_N(p, v, n);
 }
 
-/* `pixels` neighbours whose whole windows lie inside; n lanes from channel c on. kernel sizes are constants after inlining where they matter. */
-static inline __attribute__((always_inline)) void P_NAME(depthwise_block)(const KerbDepthwise *d, int x, int c, int n, const int pixels, const int kernel_h,
-                                                                          const int kernel_w)
+/* `pixels` neighbours whose whole windows lie inside; n lanes from channel c on. kernel sizes are constants after inlining where they
+ * matter. */
+static inline __attribute__((always_inline)) void P_NAME(depthwise_block)(const KerbDepthwise *d, int x, int c, int n, const int pixels,
+                                                                          const int kernel_h, const int kernel_w)
 {
     v_t sums[8];
     v_t bias = d->epilogue.bias ? v_load_n(d->epilogue.bias + c, n) : v_zero();
@@ -54,7 +60,8 @@ static void P_NAME(depthwise_edge)(const KerbDepthwise *d, int x)
     }
 }
 
-static inline __attribute__((always_inline)) void P_NAME(depthwise_inside)(const KerbDepthwise *d, int x0, int x1, const int kernel_h, const int kernel_w)
+static inline __attribute__((always_inline)) void P_NAME(depthwise_inside)(const KerbDepthwise *d, int x0, int x1, const int kernel_h,
+                                                                           const int kernel_w)
 {
     int x = x0;
     for (; x + 8 <= x1; x += 8) {
@@ -79,9 +86,12 @@ static void P_NAME(depthwise)(const KerbDepthwise *d)
     if (past > d->x1) past = d->x1;
     if (past < first) past = first;
     for (int x = d->x0; x < first; x++) P_NAME(depthwise_edge)(d, x);
-    if (d->kernel_h == 3 && d->kernel_w == 3) P_NAME(depthwise_inside)(d, first, past, 3, 3);
-    else if (d->kernel_h == 5 && d->kernel_w == 5) P_NAME(depthwise_inside)(d, first, past, 5, 5);
-    else P_NAME(depthwise_inside)(d, first, past, d->kernel_h, d->kernel_w);
+    if (d->kernel_h == 3 && d->kernel_w == 3)
+        P_NAME(depthwise_inside)(d, first, past, 3, 3);
+    else if (d->kernel_h == 5 && d->kernel_w == 5)
+        P_NAME(depthwise_inside)(d, first, past, 5, 5);
+    else
+        P_NAME(depthwise_inside)(d, first, past, d->kernel_h, d->kernel_w);
     for (int x = past; x < d->x1; x++) P_NAME(depthwise_edge)(d, x);
 }
 
@@ -100,7 +110,8 @@ static void P_NAME(max_pool)(const KerbPool *p)
                 if (!p->rows[ky]) continue;
                 const PICTURE *row = (const PICTURE *)p->rows[ky] + (ptrdiff_t)left * p->source_step + c;
                 for (int kx = kx0; kx < kx1; kx++) {
-                    v_t v = P_NAME(get)(row + (ptrdiff_t)kx * p->dilation * p->source_step, n), index = v_set((float)(ky * p->kernel_w + kx));
+                    v_t v = P_NAME(get)(row + (ptrdiff_t)kx * p->dilation * p->source_step, n),
+                        index = v_set((float)(ky * p->kernel_w + kx));
                     if (p->indices) where = any ? v_select_greater(v, best, index, where) : index;
                     best = v_max(v, best);
                     any = true;

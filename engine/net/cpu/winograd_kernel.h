@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Winograd F(4x4, 3x3): the transforms of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), points 0, +-1, +-2, infinity.
- * 36 products a tile replace 144. Channels lie across the vector, so pictures stay channels-last. Included by kernels_*.c. */
+/* Winograd F(4x4, 3x3): the transforms of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), points 0, +-1, +-2,
+ * infinity. 36 products a tile replace 144. Channels lie across the vector, so pictures stay channels-last. Included by kernels_*.c. */
 
 /* One line of B^T d: 6 -> 6. */
 static inline void winograd_input_line(const v_t d[6], v_t o[6])
@@ -34,11 +34,15 @@ static inline v_t winograd_load(const void *p, bool bf16, int at, int n)
 static inline void winograd_store(void *p, bool bf16, int at, int n, v_t v)
 {
     if (bf16) {
-        if (n == VL) v_store_bf16((uint16_t *)p + at, v);
-        else v_store_bf16_n((uint16_t *)p + at, v, n);
+        if (n == VL)
+            v_store_bf16((uint16_t *)p + at, v);
+        else
+            v_store_bf16_n((uint16_t *)p + at, v, n);
     } else {
-        if (n == VL) v_store((float *)p + at, v);
-        else v_store_n((float *)p + at, v, n);
+        if (n == VL)
+            v_store((float *)p + at, v);
+        else
+            v_store_n((float *)p + at, v, n);
     }
 }
 
@@ -61,8 +65,8 @@ static void KERB_SIMD_NAME(winograd_input)(const void *const pixels[36], bool bf
     }
 }
 
-static void KERB_SIMD_NAME(winograd_output)(const float *sums, ptrdiff_t plane, int channels, void *const targets[16], const void *const residuals[16],
-                                            bool bf16, const KerbEpilogue *e)
+static void KERB_SIMD_NAME(winograd_output)(const float *sums, ptrdiff_t plane, int channels, void *const targets[16],
+                                            const void *const residuals[16], bool bf16, const KerbEpilogue *e)
 {
     for (int c = 0; c < channels; c += VL) {
         int n = channels - c < VL ? channels - c : VL;
