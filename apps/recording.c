@@ -178,6 +178,27 @@ static GstPadProbeReturn kerb_recording_bytes(GstPad *pad, GstPadProbeInfo *info
     return GST_PAD_PROBE_OK;
 }
 
+/* GStreamer fills rows up to multiples of 4 bytes; a raw file is pixels and nothing else. */
+static GstPadProbeReturn kerb_recording_pack(GstPad *pad, GstPadProbeInfo *info, gpointer user)
+{
+    GstBuffer *padded = GST_PAD_PROBE_INFO_BUFFER(info);
+    GstCaps *caps = gst_pad_get_current_caps(pad);
+    GstVideoInfo v;
+    GstVideoFrame frame;
+    gboolean ok = caps && gst_video_info_from_caps(&v, caps) && gst_video_frame_map(&frame, &v, padded, GST_MAP_READ);
+    gst_clear_caps(&caps);
+    if (!ok) return GST_PAD_PROBE_OK;
+    gsize width = (gsize)v.width, height = (gsize)v.height;
+    GstBuffer *packed = gst_buffer_new_allocate(NULL, width * height, NULL);
+    for (gsize y = 0; y < height; y++)
+        gst_buffer_fill(packed, y * width, (guint8 *)GST_VIDEO_FRAME_PLANE_DATA(&frame, 0) + y * (gsize)GST_VIDEO_FRAME_PLANE_STRIDE(&frame, 0), width);
+    gst_video_frame_unmap(&frame);
+    gst_buffer_copy_into(packed, padded, GST_BUFFER_COPY_TIMESTAMPS, 0, -1);
+    gst_buffer_unref(padded);
+    GST_PAD_PROBE_INFO_DATA(info) = packed;
+    return GST_PAD_PROBE_OK;
+}
+
 static gboolean kerb_recording_open_part(KerbRecording *r, int *exit_code)
 {
     gchar *folder = g_path_get_dirname(r->path), *base = g_path_get_basename(r->path), *name = g_strdup_printf(".%s.XXXXXX", base);
@@ -212,6 +233,11 @@ static gboolean kerb_recording_build(KerbRecording *r, GstBin *pipeline)
     GstPad *pad = gst_element_get_static_pad(sink, "sink");
     gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, kerb_recording_bytes, r, NULL);
     gst_object_unref(pad);
+    if (raw) {
+        pad = gst_element_get_static_pad(r->head, "sink");
+        gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, kerb_recording_pack, NULL, NULL);
+        gst_object_unref(pad);
+    }
     if (raw) return gst_element_link_many(r->head, r->tail, sink, NULL);
     gst_bin_add(pipeline, r->mux);
     g_object_set(r->mux, "timecodescale", KERB_TIMECODE_NS, "writing-app", "kerb", "streamable", !r->syncs, NULL);

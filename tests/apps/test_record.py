@@ -83,6 +83,9 @@ class SideFiles(KerbCase):
         self.assertEqual(labels[:64], b"\2" * 64)  # the sky
         decoded = subprocess.run(["ffmpeg", "-v", "error", "-i", str(lossless), "-f", "rawvideo", "-pix_fmt", "gray", "-"], capture_output=True, check=True).stdout
         self.assertEqual(decoded, labels)
+        self.kerb("record", "test:?size=65x37", "-o", self.output, "--model", self.model, "--duration", 0.2, "--labels-out", raw, "--force")
+        self.assertEqual(len(raw.read_bytes()), 5 * 65 * 37)  # rows are not filled up
+        self.assertLessEqual(set(raw.read_bytes()), {0, 1, 2})
 
     @NEEDS_FFMPEG
     def test_sheet(self):
