@@ -47,6 +47,11 @@ function(kerb_room_sources out)
   set(${out} ${sources} PARENT_SCOPE)
 endfunction()
 
+# GStreamer's log and messages carry __FILE__: without the folder that Kerb was built in.
+macro(kerb_relative_file_names)
+  add_compile_options(-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)
+endmacro()
+
 # A room: an object library of all C files in this folder.
 function(kerb_room name)
   kerb_room_sources(sources)
@@ -71,6 +76,22 @@ function(kerb_summary)
     message(STATUS "  ${feature}")
   endforeach()
   message(STATUS "")
+endfunction()
+
+# What is left to do for the one who installs by hand, outside the folders that the dynamic linker and GStreamer look into.
+function(kerb_after_install)
+  pkg_get_variable(plugins gstreamer-1.0 pluginsdir)
+  string(CONFIGURE [[
+if(NOT DEFINED ENV{DESTDIR})
+  set(folder ${CMAKE_INSTALL_PREFIX}/@CMAKE_INSTALL_LIBDIR@)
+  if(NOT folder STREQUAL "/usr/@CMAKE_INSTALL_LIBDIR@")
+    message(STATUS "Programs of your own, linked with -lkerb: sudo ldconfig, or export LD_LIBRARY_PATH=${folder}")
+  endif()
+  if(NOT "${folder}/gstreamer-1.0" STREQUAL "@plugins@")
+    message(STATUS "kerbseg in pipelines of your own: export GST_PLUGIN_PATH=${folder}/gstreamer-1.0")
+  endif()
+endif()]] code @ONLY)
+  install(CODE "${code}")
 endfunction()
 
 # Every test_*.c (tier fast) and slow_*.c (tier full) of this folder becomes a test NAME/FILE, linked with cmocka and the whole engine.

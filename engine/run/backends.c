@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Backends: the one that is built in, and the modules. A module NAME is looked for as kerb-NAME.so in the folders of KERB_MODULE_PATH
- * (separated by colons), then where Kerb was installed to, then beside libkerb itself (kerb/, and ../modules of a build tree).
+ * (separated by colons), then beside libkerb itself (kerb/, and ../modules of a build tree), then where Kerb was configured to be
+ * installed: what was built together is used together, whatever else is installed.
  *
  * Before the first module is loaded, OMP_WAIT_POLICY=passive is put into the environment unless it is set: libgomp reads it once, when
  * it is loaded, and its spinning threads otherwise take the processor from the decoder beside us (20 small convolutions: 15 -> 268 ms).
@@ -64,13 +65,13 @@ static int find_places(ModulePlace places[MAX_PLACES])
         if (length) places[n++] = (ModulePlace){ list, length, "" };
         list += length + (list[length] == ':');
     }
-    places[n++] = (ModulePlace){ KERB_MODULE_DIR, strlen(KERB_MODULE_DIR), "" };
     Dl_info self;
     const char *slash = dladdr((void *)(uintptr_t)&kerb_version, &self) ? strrchr(self.dli_fname, '/') : NULL;
     if (slash) {
         places[n++] = (ModulePlace){ self.dli_fname, (size_t)(slash - self.dli_fname), "/kerb" };
         places[n++] = (ModulePlace){ self.dli_fname, (size_t)(slash - self.dli_fname), "/../modules" };
     }
+    places[n++] = (ModulePlace){ KERB_MODULE_DIR, strlen(KERB_MODULE_DIR), "" };
     return n;
 }
 
