@@ -343,7 +343,7 @@ static void kerb_drive_src_init(KerbDriveSrc *self)
 
 struct _KerbTestSrc {
     GstBin parent;
-    KerbDriveSrc *drive; /* owned by the bin */
+    KerbDriveSrc *drive; /* the bin's child, and a reference of our own: pads are released after the bin has dropped its children */
 };
 
 G_DEFINE_TYPE(KerbTestSrc, kerb_test_src, GST_TYPE_BIN)
@@ -408,6 +408,12 @@ static void release_pad(GstElement *element, GstPad *pad)
     gst_element_remove_pad(element, pad);
 }
 
+static void kerb_test_src_finalize(GObject *object)
+{
+    gst_object_unref(KERB_TEST_SRC(object)->drive);
+    G_OBJECT_CLASS(kerb_test_src_parent_class)->finalize(object);
+}
+
 static void kerb_test_src_class_init(KerbTestSrcClass *klass)
 {
     GObjectClass *object = G_OBJECT_CLASS(klass);
@@ -415,6 +421,7 @@ static void kerb_test_src_class_init(KerbTestSrcClass *klass)
     GST_DEBUG_CATEGORY_INIT(kerb_test_src_debug, "kerbtestsrc", 0, "synthetic drive");
     object->set_property = set_property;
     object->get_property = get_property;
+    object->finalize = kerb_test_src_finalize;
     /* Since: 0.1 */
     g_object_class_install_property(object, PROP_SEED,
         g_param_spec_uint("seed", "Seed", "Another number, another drive; the same number, the same pictures on every machine", 0, G_MAXUINT32, 1,
@@ -445,7 +452,7 @@ static void kerb_test_src_init(KerbTestSrc *self)
 {
     GST_OBJECT_FLAG_SET(self, GST_ELEMENT_FLAG_SOURCE);
     gst_bin_set_suppressed_flags(GST_BIN(self), GST_ELEMENT_FLAG_SOURCE | GST_ELEMENT_FLAG_SINK);
-    self->drive = g_object_new(KERB_TYPE_DRIVE_SRC, "name", "drive", NULL);
+    self->drive = gst_object_ref_sink(g_object_new(KERB_TYPE_DRIVE_SRC, "name", "drive", NULL));
     gst_bin_add(GST_BIN(self), GST_ELEMENT(self->drive));
     GstPad *target = gst_element_get_static_pad(GST_ELEMENT(self->drive), "src");
     GstPadTemplate *templ = gst_static_pad_template_get(&src_template);
