@@ -120,7 +120,7 @@ static void report_totals(const Options *o, Totals *t)
         json_t *reasons = json_object();
         for (int i = 0; i < t->n_reasons; i++) json_object_set_new(reasons, t->reasons[i].text, json_integer(t->reasons[i].count));
         json_t *all = json_pack("{s:s, s:i, s:i, s:i, s:o, s:o}", "backend", o->run.backend->name, "passed", t->passed, "failed", t->failed,
-                                "skipped", t->skipped, "skipped_by", reasons, "cases", t->cases);
+                                "skipped", t->skipped, "skipped_by", reasons, "cases", json_incref(t->cases));
         json_dumpf(all, stdout, JSON_INDENT(2));
         printf("\n");
         json_decref(all);
@@ -129,8 +129,13 @@ static void report_totals(const Options *o, Totals *t)
     }
     fflush(stdout);
     fprintf(o->json ? stderr : stdout, "%d passed, %d failed, %d skipped\n", t->passed, t->failed, t->skipped);
+}
+
+static void totals_free(Totals *t)
+{
     for (int i = 0; i < t->n_reasons; i++) free(t->reasons[i].text);
     free(t->reasons);
+    json_decref(t->cases);
 }
 
 /* ---- finding cases */
@@ -225,14 +230,19 @@ int main(int argc, char **argv)
     o.run.backend = choices[0].backend;
     Totals t = { .cases = json_array() };
     for (int i = optind; i < argc; i++) run_folder(argv[i], &o, &t, 0);
-    if (t.found == 0) return usage_error("no case (a folder with model.onnx) in \"%s\"", argv[optind]);
-    if (o.run.only && t.passed + t.failed + t.skipped == 0) return usage_error("no case has a node of type %s", o.run.only);
-    report_totals(&o, &t);
-    if (!o.json) json_decref(t.cases);
-    kerb_backends_release(choices, n_choices);
-    if (t.passed < o.least) {
-        fprintf(stderr, "kerb-conformance: at least %d were to pass\n", o.least);
-        return EXIT_SOME_FAILED;
+    code = t.failed ? EXIT_SOME_FAILED : EXIT_ALL_PASSED;
+    if (t.found == 0) {
+        code = usage_error("no case (a folder with model.onnx) in \"%s\"", argv[optind]);
+    } else if (o.run.only && t.passed + t.failed + t.skipped == 0) {
+        code = usage_error("no case has a node of type %s", o.run.only);
+    } else {
+        report_totals(&o, &t);
+        if (t.passed < o.least) {
+            fprintf(stderr, "kerb-conformance: at least %d were to pass\n", o.least);
+            code = EXIT_SOME_FAILED;
+        }
     }
-    return t.failed ? EXIT_SOME_FAILED : EXIT_ALL_PASSED;
+    totals_free(&t);
+    kerb_backends_release(choices, n_choices);
+    return code;
 }
