@@ -191,6 +191,15 @@ typedef enum KerbColor { KERB_COLOR_AUTO, KERB_COLOR_RGB, KERB_COLOR_BGR, KERB_C
 
 typedef enum KerbPrecision { KERB_PRECISION_AUTO, KERB_PRECISION_F32, KERB_PRECISION_BF16 } KerbPrecision;
 
+/** Smoothing over time: scores are averaged with those of the frames before, moved along with what moved in the picture, so that labels
+ *  flicker less. Time constants are in time, not in frames: gaps and thinned inference change nothing. The past is forgotten at scene cuts,
+ *  by kerb_reset_time(), where time stamps go back, and after gaps. */
+typedef enum KerbSmoothing {
+    KERB_SMOOTHING_OFF,   /**< each frame for itself; costs nothing */
+    KERB_SMOOTHING_LIGHT, /**< follows changes within a few frames */
+    KERB_SMOOTHING_STRONG,/**< calmest picture */
+} KerbSmoothing;
+
 #define KERB_MAX_SLOTS 8
 
 /** Progress of a slow open ("compiling 12/57"). Called on the thread that opens. `total` may be 0: not known. */
@@ -214,6 +223,7 @@ typedef struct KerbConfig {
     float mean[3];           /**< in the order of the network's channels */
     float std[3];            /**< > 0 */
     bool confidence;         /**< compute confidence maps; default true */
+    KerbSmoothing smoothing; /**< over time; default off. An output that gives labels in place of scores is not smoothed */
     KerbProgressFn progress; /**< NULL: none */
     void *progress_user;
 } KerbConfig;
@@ -250,7 +260,8 @@ typedef struct KerbTimes {
     int64_t queue_ns; /**< submitted until begun */
     int64_t in_ns;    /**< frame -> network input */
     int64_t net_ns;   /**< network */
-    int64_t out_ns;   /**< scores -> labels, confidence, picture */
+    int64_t out_ns;   /**< scores -> labels, confidence, picture; smoothing over time included */
+    int64_t smooth_ns;/**< the part of out_ns that smoothing over time took; 0 where it is off */
 } KerbTimes;
 
 /** What comes out for one frame, in the order of submission. Maps that live in the slot are valid until the next kerb_collect(). */
@@ -280,6 +291,10 @@ KERB_API void kerb_flush(KerbPipeline *pipeline);
 /** On: wakes and refuses every kerb_submit(), discards as kerb_flush(), and lets kerb_collect() return FLUSHED when empty.
  *  Off: back to work. */
 KERB_API void kerb_set_flushing(KerbPipeline *pipeline, bool flushing);
+
+/** Forgets the past, for what looks back (smoothing): the next frame that is submitted begins anew. For seeks, discontinuities, another
+ *  source. Frames already submitted keep their past. Does not wait; any thread. */
+KERB_API void kerb_reset_time(KerbPipeline *pipeline);
 
 /** Waits until every frame that was submitted has been collected (by another thread), or flushing is on. */
 KERB_API void kerb_drain(KerbPipeline *pipeline);
@@ -318,6 +333,34 @@ KERB_API KerbStatus kerb_classes_load(const char *name, KerbClass classes[KERB_M
 
 /** A display with every class enabled but the background, its own colour, alpha 0.5, overlay. */
 KERB_API void kerb_display_init(KerbDisplay *display, const KerbClass *classes, int n);
+
+/* ---------------------------------------------------------------------------------------- labels carried along by motion */
+
+#define KERB_MAX_HISTORY_FRAMES 64
+
+/** Where inference is slower than the video, the newest labels belong to an older frame. A carrier sees every frame, measures how the picture
+ *  moved, and moves an older frame's labels to where things are in the newest one. It knows nothing of networks. One thread at a time. */
+typedef struct KerbCarrier KerbCarrier;
+
+/** For frames of one format. `history_frames` (1..KERB_MAX_HISTORY_FRAMES): how many frames back labels can come from. All memory is taken
+ *  here. Errors: ARGUMENT, MEMORY. */
+KERB_API KerbStatus kerb_carrier_new(KerbCarrier **out, const KerbVideoFormat *format, int history_frames, KerbError *error);
+
+/** Every video frame, in order; its luma is read during the call and not kept. Time stamps that do not ascend (equal, back) are taken as a
+ *  new beginning; a frame without one can't be carried from, but the frames before it can still be carried past it. */
+KERB_API void kerb_carrier_add(KerbCarrier *carrier, const KerbFrame *frame);
+
+/** Writes the labels of the frame with this time stamp, moved onto the frame that was added last (both maps of the format's size, not
+ *  overlapping). Nearest neighbour; what comes in from outside the picture continues its border; KERB_LABEL_NONE stays where it is.
+ *  False, and nothing written, where the way is not known: the frame is not in the history, or the scene was cut since. */
+KERB_API bool kerb_carrier_carry(KerbCarrier *carrier, int64_t source_pts_ns, KerbMap labels_in, KerbMap labels_out);
+
+/** The same for a confidence map, in which every value is a number. */
+KERB_API bool kerb_carrier_carry_confidence(KerbCarrier *carrier, int64_t source_pts_ns, KerbMap confidence_in, KerbMap confidence_out);
+
+/** Forgets all frames: seek, flush, discontinuity. */
+KERB_API void kerb_carrier_reset(KerbCarrier *carrier);
+KERB_API void kerb_carrier_free(KerbCarrier **carrier);
 
 /* -------------------------------------------------------------------------------------------- looking without running */
 

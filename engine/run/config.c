@@ -46,6 +46,7 @@ KerbStatus kerb_config_check(const KerbConfig *c, KerbError *error)
         { "network height", c->network_height_px, 0, KERB_MAX_SIDE_PX, " (0: the model's)" },
         { "fit", (int)c->fit, KERB_FIT_AUTO, KERB_FIT_CROP, ": a value of KerbFit" },
         { "color", (int)c->color, KERB_COLOR_AUTO, KERB_COLOR_GRAY, ": a value of KerbColor" },
+        { "smoothing", (int)c->smoothing, KERB_SMOOTHING_OFF, KERB_SMOOTHING_STRONG, ": a value of KerbSmoothing" },
         { "precision", (int)c->precision, KERB_PRECISION_AUTO, KERB_PRECISION_BF16, ": a value of KerbPrecision" },
     };
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {

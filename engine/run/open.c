@@ -14,6 +14,7 @@ static void settle(KerbPipeline *p, const KerbConfig *config)
     p->threads = config->threads ? config->threads : kerb_cpu_count();
     p->slots = config->slots;
     p->confidence = config->confidence;
+    p->smoothing = config->smoothing;
     p->progress = config->progress;
     p->progress_user = config->progress_user;
 }
@@ -69,6 +70,7 @@ KERB_API void kerb_close(KerbPipeline **pipeline)
     kerb_ring_free(&p->ring); /* first: ends the thread that uses everything else */
     kerb_in_free(&p->in);
     kerb_out_free(&p->out);
+    kerb_smooth_free(&p->smooth);
     kerb_free(&p->maps);
     kerb_pipeline_free_net(p);
     kerb_model_free(&p->model);

@@ -19,6 +19,18 @@ static KerbMap slot_map(const KerbPipeline *p, uint64_t number, int which)
     return (KerbMap){ p->maps + (set * maps + (size_t)which) * p->map_bytes, p->map_stride };
 }
 
+/* The scores to show: the network's own, or averaged with the past. */
+static const KerbTensor *smooth_scores(KerbPipeline *p, KerbSlot *slot)
+{
+    if (!p->smooth) return p->scores;
+    int64_t begin = kerb_now_ns();
+    if (slot->era != p->era) kerb_smooth_reset(p->smooth);
+    p->era = slot->era;
+    const KerbTensor *scores = kerb_smooth_run(p->smooth, p->scores, &slot->job.frame, p->pool);
+    slot->result.times.smooth_ns = kerb_now_ns() - begin;
+    return scores;
+}
+
 void kerb_pipeline_run(void *user, KerbSlot *slot)
 {
     KerbPipeline *p = user;
@@ -34,7 +46,8 @@ void kerb_pipeline_run(void *user, KerbSlot *slot)
     if (result->status != KERB_OK) return;
     result->labels = job->labels.data ? job->labels : slot_map(p, slot->number, 0);
     if (p->confidence) result->confidence = job->confidence.data ? job->confidence : slot_map(p, slot->number, 1);
-    kerb_out_run(p->out, p->scores, &job->frame, result->labels, result->confidence, &slot->display, &job->picture, p->pool);
+    const KerbTensor *scores = smooth_scores(p, slot);
+    kerb_out_run(p->out, scores, &job->frame, result->labels, result->confidence, &slot->display, &job->picture, p->pool);
     result->times.out_ns = kerb_now_ns() - t2;
 }
 
@@ -45,7 +58,26 @@ static void drop_format(KerbPipeline *p)
     p->has_format = false;
     kerb_in_free(&p->in);
     kerb_out_free(&p->out);
+    kerb_smooth_free(&p->smooth);
     kerb_free(&p->maps);
+}
+
+static KerbStatus make_smooth(KerbPipeline *p, const KerbVideoFormat *format, const KerbGeometry *g, KerbError *error)
+{
+    KerbSmoothParams params = { .smoothing = p->smoothing, .format = *format, .n_heads = p->graph->n_heads, .cpu_flags = kerb_cpu_flags(),
+                                .threads = p->threads };
+    for (int i = 0; i < params.n_heads; i++) {
+        const KerbOutHead *head = &p->heads[i];
+        params.heads[i] = (KerbSmoothHead){
+            .scores = p->scores[i],
+            .labels = head->kind == KERB_SCORES_LABELS,
+            .cell_w_px = head->cell_w_px * g->scale_x,
+            .cell_h_px = head->cell_h_px * g->scale_y,
+            .origin_x_px = head->origin_x_px * g->scale_x + g->offset_x,
+            .origin_y_px = head->origin_y_px * g->scale_y + g->offset_y,
+        };
+    }
+    return kerb_smooth_new(&p->smooth, &params, error);
 }
 
 static KerbStatus make_stages(KerbPipeline *p, const KerbVideoFormat *format, KerbError *error)
@@ -61,7 +93,8 @@ static KerbStatus make_stages(KerbPipeline *p, const KerbVideoFormat *format, Ke
     KerbOutParams out = { .format = *format, .geometry = geometry, .n_heads = p->graph->n_heads, .confidence = p->confidence,
                           .cpu_flags = kerb_cpu_flags(), .threads = p->threads };
     memcpy(out.heads, p->heads, sizeof out.heads);
-    return kerb_out_new(&p->out, &out, error);
+    status = kerb_out_new(&p->out, &out, error);
+    return status == KERB_OK && p->smoothing != KERB_SMOOTHING_OFF ? make_smooth(p, format, &geometry, error) : status;
 }
 
 static KerbStatus make_maps(KerbPipeline *p, const KerbVideoFormat *format, KerbError *error)
@@ -145,6 +178,7 @@ KERB_API KerbStatus kerb_collect(KerbPipeline *p, KerbResult *result, int64_t ti
 
 KERB_API void kerb_flush(KerbPipeline *p) { kerb_ring_flush(p->ring); }
 KERB_API void kerb_set_flushing(KerbPipeline *p, bool flushing) { kerb_ring_set_flushing(p->ring, flushing); }
+KERB_API void kerb_reset_time(KerbPipeline *p) { kerb_ring_mark(p->ring); }
 KERB_API void kerb_drain(KerbPipeline *p) { kerb_ring_drain(p->ring); }
 
 /* ---- display, classes, counters */

@@ -8,6 +8,7 @@
 #include "run/backends.h"
 #include "run/model.h"
 #include "run/ring.h"
+#include "time/smooth.h"
 
 #include <pthread.h>
 
@@ -19,6 +20,7 @@ struct KerbPipeline {
     KerbPrecision precision; /* as wanted */
     int threads, slots;
     bool confidence;
+    KerbSmoothing smoothing;
     KerbProgressFn progress;
     void *progress_user;
     KerbPool *pool; /* of in and out; used by the ring's thread alone */
@@ -38,6 +40,8 @@ struct KerbPipeline {
     KerbVideoFormat format;
     KerbIn *in;
     KerbOut *out;
+    KerbSmooth *smooth; /* NULL: off */
+    uint64_t era;       /* of the frame that was smoothed last; the ring's thread's alone */
     /* slots + 1 sets of maps: those of the result collected last stay valid while all slots are busy. */
     uint8_t *maps;
     int map_stride;

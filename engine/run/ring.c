@@ -22,7 +22,7 @@ struct KerbRing {
     bool started, flushing, closing;
     int n;
     KerbSlot slots[KERB_MAX_SLOTS];
-    uint64_t submitted, begun, collected;
+    uint64_t submitted, begun, collected, era;
     uint64_t frames_out, frames_flushed, frames_errored;
     KerbTimes last, sum;
     KerbSlotFn work_fn;
@@ -133,6 +133,7 @@ KerbStatus kerb_ring_submit(KerbRing *ring, const KerbJob *job, const KerbDispla
     slot->submitted_ns = kerb_now_ns();
     slot->job = *job;
     slot->display = *display;
+    slot->era = ring->era;
     slot->result = (KerbResult){ .user = job->user, .pts_ns = job->frame.pts_ns, .source_pts_ns = job->frame.pts_ns };
     kerb_error_clear(&slot->error);
     pthread_cond_signal(&ring->work);
@@ -153,6 +154,7 @@ static void take(KerbRing *ring, KerbSlot *slot, KerbResult *result, KerbError *
         ring->sum.in_ns += result->times.in_ns;
         ring->sum.net_ns += result->times.net_ns;
         ring->sum.out_ns += result->times.out_ns;
+        ring->sum.smooth_ns += result->times.smooth_ns;
     } else if (result->status == KERB_FLUSHED) {
         ring->frames_flushed++;
     } else {
@@ -217,6 +219,13 @@ void kerb_ring_drain(KerbRing *ring)
     pthread_mutex_unlock(&ring->mutex);
 }
 
+void kerb_ring_mark(KerbRing *ring)
+{
+    pthread_mutex_lock(&ring->mutex);
+    ring->era++;
+    pthread_mutex_unlock(&ring->mutex);
+}
+
 int kerb_ring_in_flight(KerbRing *ring)
 {
     pthread_mutex_lock(&ring->mutex);
@@ -242,4 +251,5 @@ void kerb_ring_stats(KerbRing *ring, KerbStats *stats)
     stats->mean.in_ns /= n;
     stats->mean.net_ns /= n;
     stats->mean.out_ns /= n;
+    stats->mean.smooth_ns /= n;
 }

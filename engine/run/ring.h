@@ -18,6 +18,7 @@ typedef struct KerbSlot {
     int64_t submitted_ns;
     KerbJob job;
     KerbDisplay display; /* as it was when the frame was submitted */
+    uint64_t era;        /* changes where kerb_ring_mark() was called between this frame and the one before */
     KerbResult result;   /* the work function fills status, labels, confidence and the stages' times */
     KerbError error;
 } KerbSlot;
@@ -38,6 +39,7 @@ KerbStatus kerb_ring_collect(KerbRing *ring, KerbResult *result, int64_t timeout
 void kerb_ring_flush(KerbRing *ring);
 void kerb_ring_set_flushing(KerbRing *ring, bool flushing);
 void kerb_ring_drain(KerbRing *ring);
+void kerb_ring_mark(KerbRing *ring);
 int kerb_ring_in_flight(KerbRing *ring);
 /* Fills the counters, in_flight, slots and times; leaves the rest. */
 void kerb_ring_stats(KerbRing *ring, KerbStats *stats);

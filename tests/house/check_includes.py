@@ -9,7 +9,7 @@ import re
 import sys
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[>"]', re.M)
-ROOMS = ("base", "in", "net", "out", "run")
+ROOMS = ("base", "in", "net", "out", "time", "run")
 
 # folder (longest match wins) -> (rooms of the engine it may include, forbidden system headers)
 NO_FRAMEWORK = r"^(gst/|glib|gio/|cuda|cudnn|SDL)"
@@ -18,7 +18,8 @@ RULES = {
     "engine/in": (("base", "in"), NO_FRAMEWORK),
     "engine/net": (("base", "net"), NO_FRAMEWORK),
     "engine/out": (("base", "out"), NO_FRAMEWORK),
-    "engine/run": (("base", "in", "net", "out", "run"), NO_FRAMEWORK),
+    "engine/time": (("base", "time"), NO_FRAMEWORK),
+    "engine/run": (("base", "in", "net", "out", "time", "run"), NO_FRAMEWORK),
     "plugin": ((), r"^(cuda|cudnn|SDL)"),
     "apps": ((), r"^(cuda|cudnn)"),
     "docs": ((), NO_FRAMEWORK),
