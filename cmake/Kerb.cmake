@@ -113,7 +113,7 @@ function(kerb_test_properties test kind)
   if(${kind} MATCHES "^slow_")
     set_tests_properties(${test} PROPERTIES LABELS full TIMEOUT 600)
   else()
-    set_tests_properties(${test} PROPERTIES LABELS fast TIMEOUT 120)
+    set_tests_properties(${test} PROPERTIES LABELS fast TIMEOUT 400)
   endif()
   set_property(TEST ${test} PROPERTY ENVIRONMENT
     "KERB_DATA=${KERB_DATA}" "KERB_SOURCE=${PROJECT_SOURCE_DIR}" "KERB_BUILD=${PROJECT_BINARY_DIR}"
