@@ -12,13 +12,13 @@ SKIPPED = 77
 
 
 def enter(script, install=True):
-    """Runs `script` again inside that Python: KERB_PEERS_PYTHON, or build/peers/venv, which is made where it lacks. install False: skips (77) instead."""
-    python = pathlib.Path(os.environ.get("KERB_PEERS_PYTHON", WORK / "venv/bin/python"))
+    """Runs `script` again inside that Python: KERB_PYTHON, or build/peers/venv, which is made where it lacks. install False: skips (77) instead."""
+    python = pathlib.Path(os.environ.get("KERB_PYTHON", WORK / "venv/bin/python"))
     if pathlib.Path(sys.executable).parent == python.parent:
         return
     if not python.exists():
         if not install:
-            print(f"skipped: {python} is not there: set KERB_PEERS_PYTHON to a Python that has onnxruntime, opencv-python-headless and numpy, "
+            print(f"skipped: {python} is not there: set KERB_PYTHON to a Python that has onnxruntime, opencv-python-headless and numpy, "
                   f"or make it: python3 -m venv {WORK}/venv && {WORK}/venv/bin/pip install onnxruntime opencv-python-headless numpy")
             sys.exit(SKIPPED)
         print(f"making {WORK}/venv (this fetches several GB)", flush=True)
