@@ -9,7 +9,6 @@
  */
 #include "kerbseg.h"
 #include "elements.h"
-#include "enums.h"
 #include "post.h"
 #include "video.h"
 
@@ -17,27 +16,6 @@ GST_DEBUG_CATEGORY(kerb_seg_debug);
 
 G_DEFINE_TYPE(KerbSeg, kerb_seg, GST_TYPE_BASE_TRANSFORM)
 GST_ELEMENT_REGISTER_DEFINE(kerbseg, "kerbseg", GST_RANK_NONE, kerb_seg_get_type())
-
-enum {
-    PROP_0,
-    PROP_MODEL_FILE,
-    PROP_CARD_FILE,
-    PROP_LABELS_FILE,
-    PROP_BACKEND,
-    PROP_THREADS,
-    PROP_PRECISION,
-    PROP_SLOTS,
-    PROP_NETWORK_WIDTH,
-    PROP_NETWORK_HEIGHT,
-    PROP_FIT,
-    PROP_COLOR,
-    PROP_MEAN,
-    PROP_STD,
-    PROP_CONFIDENCE,
-    PROP_LIVE_MODE,
-    PROP_STATS,
-    PROP_LOOK, /* and the following */
-};
 
 static GstStaticPadTemplate kerb_seg_sink_template =
     GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(KERB_VIDEO_CAPS));
@@ -107,6 +85,7 @@ static gboolean kerb_seg_config(KerbSeg *self, KerbConfig *config)
     config->fit = (KerbFit)s->fit;
     config->color = (KerbColor)s->color;
     config->confidence = self->with_confidence;
+    config->smoothing = (KerbSmoothing)s->smoothing;
     config->progress = kerb_seg_progress;
     config->progress_user = self;
     if (!s->model_file || !*s->model_file) {
@@ -158,6 +137,8 @@ static gboolean kerb_seg_start(GstBaseTransform *transform)
     self->n_items = self->settings.slots + 1;
     self->counters = (KerbSegCounters){0};
     self->latency = 0;
+    self->mode = self->settings.live_mode;
+    self->max_wait = self->settings.max_wait;
     self->age = 0;
     self->warned_us = 0;
     self->failed = FALSE;
@@ -179,6 +160,8 @@ static gboolean kerb_seg_stop(GstBaseTransform *transform)
     g_clear_pointer(&self->classes, g_bytes_unref);
     g_mutex_unlock(&self->lock);
     kerb_close(&pipeline);
+    kerb_carrier_free(&self->carrier);
+    kerb_drawer_free(&self->drawer);
     if (self->map_pool) gst_buffer_pool_set_active(self->map_pool, FALSE);
     gst_clear_object(&self->map_pool);
     self->has_format = FALSE;
@@ -207,6 +190,13 @@ static gboolean kerb_seg_query(GstBaseTransform *transform, GstPadDirection dire
     gboolean ok = kerb_seg_parent()->query(transform, direction, query);
     if (ok && direction == GST_PAD_SRC && GST_QUERY_TYPE(query) == GST_QUERY_LATENCY) kerb_seg_answer_latency(self, query);
     return ok;
+}
+
+/* What downstream says about its time thins inference; the event goes on upstream, where a decoder may act on it. */
+static gboolean kerb_seg_src_event(GstBaseTransform *transform, GstEvent *event)
+{
+    if (GST_EVENT_TYPE(event) == GST_EVENT_QOS) kerb_seg_live_qos(KERB_SEG(transform), event);
+    return kerb_seg_parent()->src_event(transform, event);
 }
 
 static gboolean kerb_seg_accept_caps(GstBaseTransform *transform, GstPadDirection direction, GstCaps *caps)
@@ -294,181 +284,6 @@ static void kerb_seg_release_pad(GstElement *element, GstPad *pad)
     gst_object_unref(pad);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- properties */
-
-static void kerb_seg_set_string(gchar **to, const GValue *value)
-{
-    g_free(*to);
-    *to = g_value_dup_string(value);
-}
-
-/* Display properties: checked against the classes where these are known; the next frame takes them. */
-static void kerb_seg_set_look(KerbSeg *self, guint which, const GValue *value)
-{
-    gchar *complaint = NULL;
-    g_mutex_lock(&self->lock);
-    gsize bytes = 0;
-    const KerbClass *classes = self->classes ? g_bytes_get_data(self->classes, &bytes) : NULL;
-    int n = (int)(bytes / sizeof *classes);
-    if (kerb_look_set(&self->look, which, value, classes, n, &complaint)) {
-        kerb_look_display(&self->look, classes, n, &self->display, &complaint);
-        self->display_changed = TRUE;
-    }
-    g_mutex_unlock(&self->lock);
-    if (complaint) kerb_post_setting(GST_ELEMENT(self), complaint);
-}
-
-static void kerb_seg_set_property(GObject *object, guint id, const GValue *value, GParamSpec *spec)
-{
-    KerbSeg *self = KERB_SEG(object);
-    KerbSegSettings *s = &self->settings;
-    if (id >= PROP_LOOK && id < PROP_LOOK + KERB_LOOK_PROPERTIES) {
-        kerb_seg_set_look(self, id - PROP_LOOK, value);
-        return;
-    }
-    g_mutex_lock(&self->lock);
-    switch (id) {
-    case PROP_MODEL_FILE: kerb_seg_set_string(&s->model_file, value); break;
-    case PROP_CARD_FILE: kerb_seg_set_string(&s->card_file, value); break;
-    case PROP_LABELS_FILE: kerb_seg_set_string(&s->labels_file, value); break;
-    case PROP_BACKEND: kerb_seg_set_string(&s->backend, value); break;
-    case PROP_MEAN: kerb_seg_set_string(&s->mean, value); break;
-    case PROP_STD: kerb_seg_set_string(&s->std, value); break;
-    case PROP_THREADS: s->threads = g_value_get_uint(value); break;
-    case PROP_SLOTS: s->slots = g_value_get_uint(value); break;
-    case PROP_NETWORK_WIDTH: s->network_width = g_value_get_uint(value); break;
-    case PROP_NETWORK_HEIGHT: s->network_height = g_value_get_uint(value); break;
-    case PROP_PRECISION: s->precision = g_value_get_enum(value); break;
-    case PROP_FIT: s->fit = g_value_get_enum(value); break;
-    case PROP_COLOR: s->color = g_value_get_enum(value); break;
-    case PROP_LIVE_MODE: s->live_mode = g_value_get_enum(value); break;
-    case PROP_CONFIDENCE: s->confidence = g_value_get_boolean(value); break;
-    default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec); break;
-    }
-    g_mutex_unlock(&self->lock);
-}
-
-static void kerb_seg_get_property(GObject *object, guint id, GValue *value, GParamSpec *spec)
-{
-    KerbSeg *self = KERB_SEG(object);
-    const KerbSegSettings *s = &self->settings;
-    if (id == PROP_STATS) {
-        g_value_take_boxed(value, kerb_seg_stats(self));
-        return;
-    }
-    g_mutex_lock(&self->lock);
-    switch (id) {
-    case PROP_MODEL_FILE: g_value_set_string(value, s->model_file); break;
-    case PROP_CARD_FILE: g_value_set_string(value, s->card_file); break;
-    case PROP_LABELS_FILE: g_value_set_string(value, s->labels_file); break;
-    case PROP_BACKEND: g_value_set_string(value, s->backend); break;
-    case PROP_MEAN: g_value_set_string(value, s->mean); break;
-    case PROP_STD: g_value_set_string(value, s->std); break;
-    case PROP_THREADS: g_value_set_uint(value, s->threads); break;
-    case PROP_SLOTS: g_value_set_uint(value, s->slots); break;
-    case PROP_NETWORK_WIDTH: g_value_set_uint(value, s->network_width); break;
-    case PROP_NETWORK_HEIGHT: g_value_set_uint(value, s->network_height); break;
-    case PROP_PRECISION: g_value_set_enum(value, s->precision); break;
-    case PROP_FIT: g_value_set_enum(value, s->fit); break;
-    case PROP_COLOR: g_value_set_enum(value, s->color); break;
-    case PROP_LIVE_MODE: g_value_set_enum(value, s->live_mode); break;
-    case PROP_CONFIDENCE: g_value_set_boolean(value, s->confidence); break;
-    default:
-        if (id >= PROP_LOOK && id < PROP_LOOK + KERB_LOOK_PROPERTIES)
-            kerb_look_get(&self->look, id - PROP_LOOK, value);
-        else
-            G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
-        break;
-    }
-    g_mutex_unlock(&self->lock);
-}
-
-#define KERB_SEG_AT_START (G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY)
-
-static void kerb_seg_install_strings(GObjectClass *klass)
-{
-    static const struct {
-        guint id;
-        const gchar *name, *nick, *blurb, *value;
-    } strings[] = {
-        {PROP_MODEL_FILE, "model-file", "Model file", "ONNX model; required. Since: 0.1", NULL},
-        {PROP_CARD_FILE, "card-file", "Model card", "Model card (JSON). Unset: MODEL.json beside MODEL.onnx where it is there. Since: 0.1",
-         NULL},
-        {PROP_LABELS_FILE, "labels-file", "Labels file",
-         "Class names and colours: `name r g b` lines or JSON. Unset: the card's, the palette's, or invented ones. Since: 0.1", NULL},
-        {PROP_BACKEND, "backend", "Backend", "Where the network runs: auto, cpu, ref (`kerb devices` lists them). Since: 0.1", "auto"},
-        {PROP_MEAN, "mean", "Mean",
-         "Subtracted from the network's input (0..255), one number or three between commas in the network's channel order; replaces the "
-         "card's. "
-         "Where std alone is set: 0. Since: 0.1",
-         NULL},
-        {PROP_STD, "std", "Standard deviation",
-         "Divides the network's input after the mean, one number or three between commas, each > 0; replaces the card's. Where mean alone "
-         "is set: "
-         "1. Since: 0.1",
-         NULL},
-    };
-    for (gsize i = 0; i < G_N_ELEMENTS(strings); i++)
-        g_object_class_install_property(
-            klass, strings[i].id,
-            g_param_spec_string(strings[i].name, strings[i].nick, strings[i].blurb, strings[i].value, KERB_SEG_AT_START));
-}
-
-static void kerb_seg_install_numbers(GObjectClass *klass)
-{
-    g_object_class_install_property(klass, PROP_THREADS,
-                                    g_param_spec_uint("threads", "Threads",
-                                                      "CPU threads; 0: one for every core this process may use. Since: 0.1", 0, 256, 0,
-                                                      KERB_SEG_AT_START));
-    g_object_class_install_property(klass, PROP_SLOTS,
-                                    g_param_spec_uint("slots", "Slots",
-                                                      "Frames in flight in the engine: more smooths, and adds latency. Since: 0.1", 1,
-                                                      KERB_MAX_SLOTS, 2, KERB_SEG_AT_START));
-    g_object_class_install_property(
-        klass, PROP_NETWORK_WIDTH,
-        g_param_spec_uint(
-            "network-width", "Network width",
-            "Width of the network's input in pixels; 0: the model's or the card's. Free only where the model's is. Since: 0.1", 0,
-            KERB_MAX_SIDE_PX, 0, KERB_SEG_AT_START));
-    g_object_class_install_property(
-        klass, PROP_NETWORK_HEIGHT,
-        g_param_spec_uint(
-            "network-height", "Network height",
-            "Height of the network's input in pixels; 0: the model's or the card's. Free only where the model's is. Since: 0.1", 0,
-            KERB_MAX_SIDE_PX, 0, KERB_SEG_AT_START));
-    g_object_class_install_property(
-        klass, PROP_CONFIDENCE,
-        g_param_spec_boolean(
-            "confidence", "Confidence",
-            "Compute confidence maps. On in any case while the pad `confidence` is there when the element starts. Since: 0.1", TRUE,
-            KERB_SEG_AT_START));
-}
-
-static void kerb_seg_install_enums(GObjectClass *klass)
-{
-    g_object_class_install_property(klass, PROP_PRECISION,
-                                    g_param_spec_enum("precision", "Precision", "Arithmetic of the network. Since: 0.1",
-                                                      kerb_precision_get_type(), KERB_PRECISION_AUTO, KERB_SEG_AT_START));
-    g_object_class_install_property(klass, PROP_FIT,
-                                    g_param_spec_enum("fit", "Fit",
-                                                      "How a frame is fitted to the network's input where the shapes differ. Since: 0.1",
-                                                      kerb_fit_get_type(), KERB_FIT_AUTO, KERB_SEG_AT_START));
-    g_object_class_install_property(klass, PROP_COLOR,
-                                    g_param_spec_enum("color", "Colour", "The network's input channels. Since: 0.1", kerb_color_get_type(),
-                                                      KERB_COLOR_AUTO, KERB_SEG_AT_START));
-    g_object_class_install_property(klass, PROP_LIVE_MODE,
-                                    g_param_spec_enum("live-mode", "Live mode",
-                                                      "What happens when frames come faster than the network runs. Since: 0.1",
-                                                      kerb_live_mode_get_type(), KERB_LIVE_EVERY_FRAME, KERB_SEG_AT_START));
-    g_object_class_install_property(
-        klass, PROP_STATS,
-        g_param_spec_boxed(
-            "stats", "Statistics",
-            "Counters since start (frames-in, -out, -flushed, -errored), fps, mean and last stage times in ms, backend, age and "
-            "latency in ns, network size. Since: 0.1",
-            GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
-}
-
 /* ---------------------------------------------------------------------------------------------------------------- class */
 
 static void kerb_seg_finalize(GObject *object)
@@ -491,13 +306,8 @@ static void kerb_seg_class_init(KerbSegClass *klass)
     GObjectClass *object = G_OBJECT_CLASS(klass);
     GstElementClass *element = GST_ELEMENT_CLASS(klass);
     GST_DEBUG_CATEGORY_INIT(kerb_seg_debug, "kerbseg", 0, "Kerb's segmentation element");
-    object->set_property = kerb_seg_set_property;
-    object->get_property = kerb_seg_get_property;
     object->finalize = kerb_seg_finalize;
-    kerb_seg_install_strings(object);
-    kerb_seg_install_numbers(object);
-    kerb_seg_install_enums(object);
-    kerb_look_install(object, PROP_LOOK);
+    kerb_seg_install_properties(object);
 
     element->change_state = kerb_seg_change_state;
     element->request_new_pad = kerb_seg_request_new_pad;
@@ -516,6 +326,7 @@ static void kerb_seg_class_init(KerbSegClass *klass)
     klass->accept_caps = kerb_seg_accept_caps;
     klass->query = kerb_seg_query;
     klass->sink_event = kerb_seg_sink_event;
+    klass->src_event = kerb_seg_src_event;
     klass->submit_input_buffer = kerb_seg_submit_input_buffer;
     klass->generate_output = kerb_seg_generate_output;
     klass->propose_allocation = kerb_seg_propose_allocation;
@@ -528,6 +339,7 @@ static void kerb_seg_class_init(KerbSegClass *klass)
     gst_type_mark_as_plugin_api(kerb_color_get_type(), 0);
     gst_type_mark_as_plugin_api(kerb_precision_get_type(), 0);
     gst_type_mark_as_plugin_api(kerb_live_mode_get_type(), 0);
+    gst_type_mark_as_plugin_api(kerb_smoothing_get_type(), 0);
 }
 
 static void kerb_seg_init(KerbSeg *self)
@@ -536,7 +348,12 @@ static void kerb_seg_init(KerbSeg *self)
     g_cond_init(&self->cond);
     kerb_canvas_init(&self->canvas);
     kerb_look_init(&self->look);
-    self->settings = (KerbSegSettings){.backend = g_strdup("auto"), .slots = 2, .confidence = TRUE};
+    self->settings = (KerbSegSettings){.backend = g_strdup("auto"),
+                                       .slots = 2,
+                                       .confidence = TRUE,
+                                       .max_wait = KERB_SEG_MAX_WAIT,
+                                       .max_age = GST_CLOCK_TIME_NONE,
+                                       .interval = 1};
     self->n_items = self->settings.slots + 1;
     gst_video_info_init(&self->info);
     self->flows = gst_flow_combiner_new();

@@ -11,18 +11,27 @@ static gdouble kerb_seg_ms(int64_t ns)
     return (gdouble)ns / 1e6;
 }
 
+static const char *kerb_seg_mode_name(KerbLiveMode mode)
+{
+    static const char *const names[] = {"every-frame", "latest", "hold"};
+    return names[mode];
+}
+
 GstStructure *kerb_seg_stats(KerbSeg *self)
 {
     KerbStats engine = {0};
     g_mutex_lock(&self->lock);
     if (self->pipeline) kerb_get_stats(self->pipeline, &engine);
     KerbSegCounters n = self->counters;
-    gdouble fps = self->rate.fps;
+    gdouble fps = self->rate.fps, inference_fps = self->inference_rate.fps;
     GstClockTimeDiff age = self->age;
     GstClockTime latency = self->latency;
-    guint in_flight = self->in_flight;
+    guint in_flight = self->in_flight + self->live.n_held;
+    guint64 skipped = n.in - n.given - n.unfit - (self->live.wanted != NULL);
+    KerbLiveMode mode = self->mode;
     g_mutex_unlock(&self->lock);
-    return gst_structure_new(
+    gint64 mean_age = n.aged ? (gint64)(n.age_sum_ns / n.aged) : 0;
+    GstStructure *stats = gst_structure_new(
         "kerb-stats", "frames-in", G_TYPE_UINT64, n.in, "frames-out", G_TYPE_UINT64, n.out, "frames-flushed", G_TYPE_UINT64, n.flushed,
         "frames-errored", G_TYPE_UINT64, n.errored, "in-flight", G_TYPE_UINT, in_flight, "fps", G_TYPE_DOUBLE, fps, "queue-ms",
         G_TYPE_DOUBLE, kerb_seg_ms(engine.mean.queue_ns), "in-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.mean.in_ns), "net-ms", G_TYPE_DOUBLE,
@@ -32,6 +41,11 @@ GstStructure *kerb_seg_stats(KerbSeg *self)
         kerb_seg_ms(engine.compile_ns), "age", G_TYPE_INT64, (gint64)age, "latency", G_TYPE_UINT64, latency, "backend", G_TYPE_STRING,
         engine.backend, "slots", G_TYPE_INT, engine.slots, "network-width", G_TYPE_INT, engine.network_width_px, "network-height",
         G_TYPE_INT, engine.network_height_px, NULL);
+    gst_structure_set(stats, "live-mode", G_TYPE_STRING, kerb_seg_mode_name(mode), "inferred", G_TYPE_UINT64, n.inferred, "reused", G_TYPE_UINT64,
+                      n.reused, "unlabelled", G_TYPE_UINT64, n.unlabelled, "inference-skipped", G_TYPE_UINT64, skipped, "inference-fps",
+                      G_TYPE_DOUBLE, inference_fps, "age-mean", G_TYPE_INT64, mean_age, "age-max", G_TYPE_INT64, (gint64)n.age_max_ns,
+                      "age-unknown", G_TYPE_UINT64, n.out + n.errored - n.unlabelled - n.aged, NULL);
+    return stats;
 }
 
 /* Frames come every so many ns; 40 ms where the caps do not say. */
@@ -45,13 +59,15 @@ void kerb_seg_report_format(KerbSeg *self)
 {
     g_mutex_lock(&self->lock);
     self->frame_duration = kerb_seg_frame_duration(self);
+    GstClockTime latency = 0;
+    if (self->mode == KERB_LIVE_HOLD) latency = self->max_wait;
     /* Nothing is measured yet: the network is taken to keep up, so a frame waits at most one frame time for each slot. */
-    GstClockTime latency = self->frame_duration * (self->n_items - 1);
+    if (self->mode == KERB_LIVE_EVERY_FRAME) latency = self->frame_duration * (self->n_items - 1);
     gboolean changed = latency != self->latency;
     self->latency = latency;
     self->slowest_ns = 0;
     self->slowest_since_us = g_get_monotonic_time();
-    self->rate = (KerbSegRate){.since_us = self->slowest_since_us};
+    self->rate = self->inference_rate = (KerbSegRate){.since_us = self->slowest_since_us};
     g_mutex_unlock(&self->lock);
     if (changed) gst_element_post_message(GST_ELEMENT(self), gst_message_new_latency(GST_OBJECT(self)));
 }
@@ -73,20 +89,47 @@ static gboolean kerb_seg_follow_latency(KerbSeg *self, gint64 frame_ns, gint64 n
     return change;
 }
 
-void kerb_seg_report_frame(KerbSeg *self, const KerbResult *result)
+static void kerb_seg_rate_count(KerbSegRate *rate, gint64 now_us)
+{
+    rate->frames++;
+    gint64 elapsed_us = now_us - rate->since_us;
+    if (elapsed_us >= G_USEC_PER_SEC || (rate->fps <= 0 && elapsed_us > 0)) {
+        rate->fps = rate->frames * (gdouble)G_USEC_PER_SEC / (gdouble)elapsed_us;
+        if (elapsed_us >= G_USEC_PER_SEC) *rate = (KerbSegRate){.since_us = now_us, .fps = rate->fps};
+    }
+}
+
+void kerb_seg_report_inference(KerbSeg *self, const KerbTimes *times)
 {
     gint64 now_us = g_get_monotonic_time();
     g_mutex_lock(&self->lock);
-    self->age = result->age_ns;
-    self->rate.frames++;
-    gint64 elapsed_us = now_us - self->rate.since_us;
-    if (elapsed_us >= G_USEC_PER_SEC || (self->rate.fps <= 0 && elapsed_us > 0)) {
-        self->rate.fps = self->rate.frames * (gdouble)G_USEC_PER_SEC / (gdouble)elapsed_us;
-        if (elapsed_us >= G_USEC_PER_SEC) self->rate = (KerbSegRate){.since_us = now_us, .fps = self->rate.fps};
-    }
-    gboolean changed = kerb_seg_follow_latency(self, result->times.in_ns + result->times.net_ns + result->times.out_ns, now_us);
+    kerb_seg_rate_count(&self->inference_rate, now_us);
+    /* In the live modes video does not wait for the network. */
+    gboolean changed = self->mode == KERB_LIVE_EVERY_FRAME && kerb_seg_follow_latency(self, times->in_ns + times->net_ns + times->out_ns, now_us);
     g_mutex_unlock(&self->lock);
     if (changed) gst_element_post_message(GST_ELEMENT(self), gst_message_new_latency(GST_OBJECT(self)));
+}
+
+void kerb_seg_report_frame(KerbSeg *self, const KerbSegParcel *parcel)
+{
+    gint64 now_us = g_get_monotonic_time();
+    g_mutex_lock(&self->lock);
+    KerbSegCounters *n = &self->counters;
+    gboolean fails = parcel->fails || parcel->number == self->live.failing;
+    n->out += !fails;
+    n->errored += fails;
+    self->live.reported = parcel->number;
+    n->reused += parcel->source_number && parcel->source_number != parcel->number;
+    n->unlabelled += !parcel->source_number;
+    if (parcel->source_number && GST_CLOCK_STIME_IS_VALID(parcel->age)) {
+        guint64 age = (guint64)ABS(parcel->age);
+        self->age = parcel->age;
+        n->aged++;
+        n->age_sum_ns += age;
+        n->age_max_ns = MAX(n->age_max_ns, age);
+    }
+    kerb_seg_rate_count(&self->rate, now_us);
+    g_mutex_unlock(&self->lock);
 }
 
 void kerb_seg_answer_latency(KerbSeg *self, GstQuery *query)
@@ -95,9 +138,9 @@ void kerb_seg_answer_latency(KerbSeg *self, GstQuery *query)
     GstClockTime least, most;
     gst_query_parse_latency(query, &live, &least, &most);
     g_mutex_lock(&self->lock);
-    GstClockTime own = self->latency;
+    GstClockTime own = self->latency, holds = own;
     /* The ring takes as many frames as it has slots before it makes a live source wait. */
-    GstClockTime holds = MAX(own, self->frame_duration * (self->n_items ? self->n_items - 1 : 1));
+    if (self->mode == KERB_LIVE_EVERY_FRAME) holds = MAX(own, self->frame_duration * (self->n_items ? self->n_items - 1 : 1));
     g_mutex_unlock(&self->lock);
     least += own;
     if (GST_CLOCK_TIME_IS_VALID(most)) most += holds;
@@ -108,8 +151,6 @@ void kerb_seg_report_error(KerbSeg *self, const KerbError *error)
 {
     gint64 now_us = g_get_monotonic_time();
     g_mutex_lock(&self->lock);
-    self->counters.errored++;
-    guint64 n = self->counters.errored;
     gboolean fatal = error->status == KERB_ERROR_BACKEND && !self->failed;
     gboolean say = !self->failed && (!self->warned_us || now_us - self->warned_us >= KERB_SEG_WARNING_US);
     if (say) self->warned_us = now_us;
@@ -120,5 +161,5 @@ void kerb_seg_report_error(KerbSeg *self, const KerbError *error)
     else if (say)
         kerb_post(GST_ELEMENT(self), GST_MESSAGE_WARNING, error, NULL);
     else
-        GST_DEBUG_OBJECT(self, "frame %" G_GUINT64_FORMAT " without labels: %s", n, error->message);
+        GST_DEBUG_OBJECT(self, "a frame without labels: %s", error->message);
 }
