@@ -164,7 +164,12 @@ static GstPadProbeReturn kerb_source_probe_out(GstPad *pad, GstPadProbeInfo *inf
 {
     KerbSource *s = user;
     if (GST_PAD_PROBE_INFO_TYPE(info) & GST_PAD_PROBE_TYPE_BUFFER) return kerb_source_frame(s, info);
-    if (GST_EVENT_TYPE(GST_PAD_PROBE_INFO_EVENT(info)) == GST_EVENT_SEGMENT) {
+    if (GST_EVENT_TYPE(GST_PAD_PROBE_INFO_EVENT(info)) == GST_EVENT_FLUSH_STOP) { /* after a seek any time stamp may follow */
+        g_mutex_lock(&s->lock);
+        s->first_time = s->last_time = s->last_pts = GST_CLOCK_TIME_NONE;
+        g_array_set_size(s->coded_pts, 0);
+        g_mutex_unlock(&s->lock);
+    } else if (GST_EVENT_TYPE(GST_PAD_PROBE_INFO_EVENT(info)) == GST_EVENT_SEGMENT) {
         g_mutex_lock(&s->lock);
         gst_event_copy_segment(GST_PAD_PROBE_INFO_EVENT(info), &s->segment);
         g_mutex_unlock(&s->lock);
@@ -465,7 +470,8 @@ KerbSource *kerb_source_new(const char *text, gdouble rate, gdouble limit_s, int
     gst_bin_add_many(GST_BIN(s->bin), s->convert, scale, s->fit, NULL);
     gst_element_link_many(s->convert, scale, s->fit, NULL);
     kerb_source_add_probe(s, s->convert, "sink", GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, kerb_source_probe_in);
-    kerb_source_add_probe(s, s->fit, "src", GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, kerb_source_probe_out);
+    kerb_source_add_probe(s, s->fit, "src", GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM | GST_PAD_PROBE_TYPE_EVENT_FLUSH,
+                          kerb_source_probe_out);
     GstPad *out = gst_element_get_static_pad(s->fit, "src");
     gst_element_add_pad(s->bin, gst_ghost_pad_new("src", out));
     gst_object_unref(out);

@@ -153,13 +153,21 @@ static void kerb_images_need_data(GstAppSrc *appsrc, guint bytes, gpointer user)
     gst_app_src_end_of_stream(appsrc);
 }
 
+static gboolean kerb_images_seek(GstAppSrc *appsrc, guint64 time, gpointer user)
+{
+    KerbSource *source = user;
+    source->next_image = (guint)CLAMP((gdouble)time / GST_SECOND * source->rate + 1e-6, 0, (gdouble)source->images->len); /* nothing streams now */
+    return TRUE;
+}
+
 GstElement *kerb_source_images(KerbSource *source)
 {
     GstElement *appsrc = gst_element_factory_make("appsrc", NULL);
     if (!appsrc) return NULL;
-    g_object_set(appsrc, "format", GST_FORMAT_TIME, "max-bytes", (guint64)1, "duration",
+    g_object_set(appsrc, "format", GST_FORMAT_TIME, "stream-type", GST_APP_STREAM_TYPE_SEEKABLE, "max-bytes", (guint64)1, "duration",
                  (guint64)((gdouble)source->images->len / source->rate * (gdouble)GST_SECOND), NULL);
     g_signal_connect(appsrc, "need-data", G_CALLBACK(kerb_images_need_data), source);
+    g_signal_connect(appsrc, "seek-data", G_CALLBACK(kerb_images_seek), source);
     gst_bin_add(GST_BIN(source->bin), appsrc);
     return appsrc;
 }

@@ -1,51 +1,72 @@
 /* SPDX-License-Identifier: MIT */
-/* SDL: window, texture, legend, text; see view_window.h. */
+/* SDL's window; see view_window.h. */
 #include "view_window.h"
 #include "say.h"
 
 #include <math.h>
 #include <string.h>
 
-#define FONT_PX 15
-#define MARGIN_PX 12
-#define PAD_PX 10
-#define ROW_PX 24
-#define SWATCH_PX 14
-#define LEAST_LEGEND_PX 100
+#define LEAST_WIDTH_PX 640 /* small videos are shown larger */
 
 struct KerbViewWindow {
     SDL_Window *window;
     SDL_Renderer *renderer;
-    SDL_Texture *texture;
-    KerbFont *font; /* may be NULL */
-    int width_px, height_px; /* of pictures */
-    double aspect;           /* width : height as it is to be seen */
+    KerbViewCanvas canvas;
+    SDL_Cursor *arrow, *sideways;
+    gboolean is_sideways;
+    gchar *words;
 };
 
-static const SDL_Color ink = { 240, 242, 245, 255 }, faint = { 150, 155, 163, 255 }, plate = { 16, 18, 22, 205 };
+gboolean kerb_view_display_open(gboolean headless)
+{
+    const char *asked = SDL_getenv("SDL_VIDEODRIVER");
+    if (headless && !(asked && *asked)) SDL_SetHint(SDL_HINT_VIDEODRIVER, "dummy");
+    SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "0");
+    SDL_SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "0"); /* a live view is looked at without touching anything */
+    if (!SDL_InitSubSystem(SDL_INIT_VIDEO)) {
+        const char *driver = SDL_GetCurrentVideoDriver();
+        gboolean unseen = driver && (!strcmp(driver, "dummy") || !strcmp(driver, "offscreen"));
+        if (!unseen || headless || (asked && *asked)) return TRUE;
+        SDL_SetError("only the driver \"%s\", which shows nothing", driver); /* taken for want of anything else */
+        SDL_QuitSubSystem(SDL_INIT_VIDEO);
+    }
+    kerb_say("there is no display to open a window on (%s). On a desktop, check DISPLAY or WAYLAND_DISPLAY (ssh -X takes it along); on a console, SDL needs KMS/DRM "
+             "and the right to use /dev/dri (group video). Without one: `kerb record`, or --headless with --frames, --screenshot or --script.",
+             SDL_GetError());
+    return FALSE;
+}
 
-KerbViewWindow *kerb_view_window_new(const char *title, int width_px, int height_px, double pixel_aspect)
+/* -------------------------------------------------------------------------------------------------------------- making */
+
+static gboolean kerb_view_window_make(KerbViewWindow *w, const char *title, int width, int height, gboolean vsync)
+{
+    SDL_SetHint(SDL_HINT_RENDER_SCALE_QUALITY, "linear");
+    w->window = SDL_CreateWindow(title, SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED, width, height, SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI);
+    if (w->window) w->renderer = SDL_CreateRenderer(w->window, -1, vsync ? SDL_RENDERER_PRESENTVSYNC : 0);
+    if (w->window && !w->renderer) w->renderer = SDL_CreateRenderer(w->window, -1, SDL_RENDERER_SOFTWARE);
+    return w->renderer != NULL;
+}
+
+KerbViewWindow *kerb_view_window_new(const char *title, int width_px, int height_px, gboolean vsync)
 {
     KerbViewWindow *w = g_new0(KerbViewWindow, 1);
-    w->width_px = width_px;
-    w->height_px = height_px;
-    w->aspect = width_px * pixel_aspect / height_px;
     SDL_Rect room = { 0, 0, 1280, 800 };
+    SDL_RendererInfo info = { 0 };
     SDL_GetDisplayUsableBounds(0, &room);
-    double shown_w = width_px * pixel_aspect, shown_h = height_px, scale = MIN(MIN(room.w * 0.9 / shown_w, room.h * 0.9 / shown_h), MAX(1.0, 640 / shown_w));
-    SDL_SetHint(SDL_HINT_RENDER_SCALE_QUALITY, "linear");
-    w->window = SDL_CreateWindow(title, SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED, MAX((int)lround(shown_w * scale), 160), MAX((int)lround(shown_h * scale), 90),
-                                 SDL_WINDOW_RESIZABLE);
-    if (w->window) w->renderer = SDL_CreateRenderer(w->window, -1, 0);
-    if (w->window && !w->renderer) w->renderer = SDL_CreateRenderer(w->window, -1, SDL_RENDERER_SOFTWARE);
-    if (w->renderer) w->texture = SDL_CreateTexture(w->renderer, SDL_PIXELFORMAT_RGB888, SDL_TEXTUREACCESS_STREAMING, width_px, height_px);
-    if (!w->texture) {
-        kerb_say("no window of %d x %d can be opened: %s.", width_px, height_px, SDL_GetError());
+    double scale = MIN(MIN(room.w * 0.9 / width_px, room.h * 0.9 / height_px), MAX(1.0, (double)LEAST_WIDTH_PX / width_px));
+    int width = MAX((int)lround(width_px * scale), 160), height = MAX((int)lround(height_px * scale), 90);
+    if (!kerb_view_window_make(w, title, width, height, vsync)) {
+        kerb_say("no window of %d x %d can be opened: %s.", width, height, SDL_GetError());
         kerb_view_window_free(&w);
         return NULL;
     }
-    SDL_SetRenderDrawBlendMode(w->renderer, SDL_BLENDMODE_BLEND);
-    w->font = kerb_font_new(FONT_PX);
+    SDL_GetRendererInfo(w->renderer, &info);
+    w->words = g_strdup_printf("%s on %s", info.name ? info.name : "?", SDL_GetCurrentVideoDriver());
+    kerb_view_canvas_init(&w->canvas, w->renderer);
+    SDL_StartTextInput(); /* characters as the keyboard's layout makes them */
+    SDL_EventState(SDL_DROPFILE, SDL_ENABLE);
+    w->arrow = SDL_GetDefaultCursor();
+    w->sideways = SDL_CreateSystemCursor(SDL_SYSTEM_CURSOR_SIZEWE);
     return w;
 }
 
@@ -53,134 +74,38 @@ void kerb_view_window_free(KerbViewWindow **window)
 {
     KerbViewWindow *w = *window;
     if (!w) return;
-    kerb_font_free(&w->font);
-    if (w->texture) SDL_DestroyTexture(w->texture);
+    kerb_view_canvas_clear(&w->canvas);
+    if (w->sideways) SDL_FreeCursor(w->sideways);
     if (w->renderer) SDL_DestroyRenderer(w->renderer);
     if (w->window) SDL_DestroyWindow(w->window);
+    g_free(w->words);
     g_clear_pointer(window, g_free);
 }
 
-void kerb_view_window_picture(KerbViewWindow *w, const guint8 *bgrx, int stride)
+SDL_Renderer *kerb_view_window_renderer(KerbViewWindow *w)
 {
-    SDL_UpdateTexture(w->texture, NULL, bgrx, stride);
+    return w->renderer;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- pieces */
-
-static void kerb_view_fill(KerbViewWindow *w, SDL_Rect rect, SDL_Color c)
+const KerbViewCanvas *kerb_view_window_canvas(KerbViewWindow *w)
 {
-    SDL_SetRenderDrawColor(w->renderer, c.r, c.g, c.b, c.a);
-    SDL_RenderFillRect(w->renderer, &rect);
+    kerb_view_canvas_measure(&w->canvas);
+    return &w->canvas;
 }
 
-static void kerb_view_text(KerbViewWindow *w, int x, int y, const char *text, SDL_Color color)
+const char *kerb_view_window_words(KerbViewWindow *w)
 {
-    SDL_Surface *surface = w->font ? kerb_font_render(w->font, text, color) : NULL;
-    SDL_Texture *texture = surface ? SDL_CreateTextureFromSurface(w->renderer, surface) : NULL;
-    if (texture) SDL_RenderCopy(w->renderer, texture, NULL, &(SDL_Rect){ x, y, surface->w, surface->h });
-    if (texture) SDL_DestroyTexture(texture);
-    if (surface) SDL_FreeSurface(surface);
+    return w->words;
 }
 
-static int kerb_view_text_px(const KerbViewWindow *w, const char *text)
+void kerb_view_window_title(KerbViewWindow *w, const char *title)
 {
-    return w->font ? kerb_font_width_px(w->font, text) : 0;
+    SDL_SetWindowTitle(w->window, title);
 }
 
-/* A line of text on a plate. centred: x is its middle. */
-static void kerb_view_label(KerbViewWindow *w, int x, int y, const char *text, gboolean centred, SDL_Color color)
+void kerb_view_window_resize(KerbViewWindow *w, int width, int height)
 {
-    if (!w->font || !*text) return;
-    int width = kerb_view_text_px(w, text) + 2 * PAD_PX, height = kerb_font_line_px(w->font) + PAD_PX;
-    if (centred) x -= width / 2;
-    kerb_view_fill(w, (SDL_Rect){ x, y, width, height }, plate);
-    kerb_view_text(w, x + PAD_PX, y + PAD_PX / 2, text, color);
-}
-
-/* -------------------------------------------------------------------------------------------------------------- legend */
-
-/* Where the legend lies, and how many of its rows fit. */
-static SDL_Rect kerb_view_legend_rect(const KerbViewWindow *w, const KerbViewPanel *panel, int *rows)
-{
-    int out_w, out_h, widest = LEAST_LEGEND_PX;
-    SDL_GetRendererOutputSize(w->renderer, &out_w, &out_h);
-    for (int i = 0; i < panel->n_classes; i++) widest = MAX(widest, kerb_view_text_px(w, panel->classes[i].name));
-    int figures = w->font ? kerb_view_text_px(w, "100.0 %") + kerb_view_text_px(w, "9  ") : 0;
-    int room = out_h - 2 * MARGIN_PX - 2 * PAD_PX - (panel->show_figures ? ROW_PX + MARGIN_PX : 0);
-    *rows = CLAMP(room / ROW_PX, 0, panel->n_classes);
-    int width = MIN(widest + figures + SWATCH_PX + 4 * PAD_PX, out_w - 2 * MARGIN_PX);
-    return (SDL_Rect){ out_w - width - MARGIN_PX, MARGIN_PX, width, *rows * ROW_PX + 2 * PAD_PX };
-}
-
-int kerb_view_window_class_at(const KerbViewWindow *w, const KerbViewPanel *panel, int x, int y)
-{
-    int rows;
-    SDL_Rect rect = kerb_view_legend_rect(w, panel, &rows);
-    if (!panel->show_legend || x < rect.x || x >= rect.x + rect.w || y < rect.y + PAD_PX) return -1;
-    int row = (y - rect.y - PAD_PX) / ROW_PX;
-    return row < rows ? row : -1;
-}
-
-static void kerb_view_legend(KerbViewWindow *w, const KerbViewPanel *panel)
-{
-    int rows;
-    SDL_Rect rect = kerb_view_legend_rect(w, panel, &rows);
-    if (rows < 1) return;
-    kerb_view_fill(w, rect, plate);
-    for (int i = 0; i < rows; i++) {
-        int x = rect.x + PAD_PX, y = rect.y + PAD_PX + i * ROW_PX, text_y = y + 3;
-        const guint8 *rgb = panel->display->rgb[i];
-        gboolean on = panel->display->enabled[i];
-        SDL_Color color = on ? ink : faint;
-        SDL_Rect swatch = { x + kerb_view_text_px(w, "9  "), y + (ROW_PX - SWATCH_PX) / 2, SWATCH_PX, SWATCH_PX };
-        char key[2] = { i < 9 ? (char)('1' + i) : ' ', 0 };
-        kerb_view_text(w, x, text_y, key, faint);
-        kerb_view_fill(w, swatch, (SDL_Color){ rgb[0], rgb[1], rgb[2], on ? 255 : 90 });
-        if (!on) kerb_view_fill(w, (SDL_Rect){ swatch.x + 3, swatch.y + 3, SWATCH_PX - 6, SWATCH_PX - 6 }, (SDL_Color){ plate.r, plate.g, plate.b, 255 });
-        kerb_view_text(w, swatch.x + SWATCH_PX + PAD_PX, text_y, panel->classes[i].name, color);
-        char *share = g_strdup_printf("%.1f %%", panel->shares[i] * 100);
-        kerb_view_text(w, rect.x + rect.w - PAD_PX - kerb_view_text_px(w, share), text_y, share, panel->shares[i] > 0 ? color : faint);
-        g_free(share);
-    }
-}
-
-static void kerb_view_help(KerbViewWindow *w, int out_w, int out_h)
-{
-    static const char *const lines[][2] = {
-        { "space", "pause, go on" }, { "→  .", "one frame on" }, { "+  −  wheel", "opacity" },     { "m", "overlay, mask, side by side, frame" }, { "1 … 9, click", "class on, off" },
-        { "a", "all classes" },      { "l", "legend" },          { "i", "figures" },              { "f", "full screen" },                       { "s", "screenshot" },
-        { "h", "this help" },        { "q  Esc", "quit" },
-    };
-    const int n = (int)G_N_ELEMENTS(lines), width = 400, height = n * ROW_PX + 2 * PAD_PX;
-    SDL_Rect rect = { (out_w - width) / 2, MAX((out_h - height) / 2, 0), width, height };
-    if (!w->font) return;
-    kerb_view_fill(w, rect, (SDL_Color){ plate.r, plate.g, plate.b, 235 });
-    for (int i = 0; i < n; i++) {
-        kerb_view_text(w, rect.x + PAD_PX, rect.y + PAD_PX + i * ROW_PX, lines[i][0], ink);
-        kerb_view_text(w, rect.x + 130, rect.y + PAD_PX + i * ROW_PX, lines[i][1], faint);
-    }
-}
-
-/* --------------------------------------------------------------------------------------------------------------- frame */
-
-void kerb_view_window_show(KerbViewWindow *w, const KerbViewPanel *panel)
-{
-    int out_w, out_h;
-    SDL_GetRendererOutputSize(w->renderer, &out_w, &out_h);
-    int width = out_w, height = (int)lround(out_w / w->aspect);
-    if (height > out_h) {
-        height = out_h;
-        width = (int)lround(out_h * w->aspect);
-    }
-    SDL_SetRenderDrawColor(w->renderer, 0, 0, 0, 255);
-    SDL_RenderClear(w->renderer);
-    SDL_RenderCopy(w->renderer, w->texture, NULL, &(SDL_Rect){ (out_w - width) / 2, (out_h - height) / 2, MAX(width, 1), MAX(height, 1) });
-    if (panel->show_legend) kerb_view_legend(w, panel);
-    if (panel->show_figures && w->font) kerb_view_label(w, MARGIN_PX, out_h - MARGIN_PX - kerb_font_line_px(w->font) - PAD_PX, panel->figures, FALSE, ink);
-    if (panel->paused) kerb_view_label(w, MARGIN_PX, MARGIN_PX, "paused", FALSE, (SDL_Color){ 255, 210, 90, 255 });
-    if (panel->notice) kerb_view_label(w, out_w / 2, MARGIN_PX, panel->notice, TRUE, ink);
-    if (panel->show_help) kerb_view_help(w, out_w, out_h);
-    SDL_RenderPresent(w->renderer);
+    SDL_SetWindowSize(w->window, width, height);
 }
 
 void kerb_view_window_toggle_fullscreen(KerbViewWindow *w)
@@ -189,13 +114,54 @@ void kerb_view_window_toggle_fullscreen(KerbViewWindow *w)
     SDL_SetWindowFullscreen(w->window, is ? 0 : SDL_WINDOW_FULLSCREEN_DESKTOP);
 }
 
-gboolean kerb_view_window_read(KerbViewWindow *w, KerbRaster *out)
+SDL_Point kerb_view_window_pixel(KerbViewWindow *w, int x, int y)
 {
-    int out_w, out_h;
-    static const guint8 black[3];
+    int points_w, points_h, out_w, out_h;
+    SDL_GetWindowSize(w->window, &points_w, &points_h);
     SDL_GetRendererOutputSize(w->renderer, &out_w, &out_h);
-    kerb_raster_init(out, out_w, out_h, black);
-    if (!SDL_RenderReadPixels(w->renderer, NULL, SDL_PIXELFORMAT_RGB24, out->rgb, out_w * 3)) return TRUE;
+    return (SDL_Point){ (int)((gint64)x * out_w / MAX(points_w, 1)), (int)((gint64)y * out_h / MAX(points_h, 1)) };
+}
+
+void kerb_view_window_cursor(KerbViewWindow *w, gboolean sideways)
+{
+    if (sideways == w->is_sideways || !w->sideways) return;
+    w->is_sideways = sideways;
+    SDL_SetCursor(sideways ? w->sideways : w->arrow);
+}
+
+/* -------------------------------------------------------------------------------------------------------------- drawing */
+
+static void kerb_view_window_draw(KerbViewWindow *w, const KerbViewScene *scene)
+{
+    const KerbViewCanvas *c = kerb_view_window_canvas(w);
+    SDL_SetRenderDrawColor(w->renderer, 0, 0, 0, 255);
+    SDL_RenderClear(w->renderer);
+    kerb_view_picture_draw(scene->picture, scene->mode, scene->divider, c->width_px, c->height_px);
+    int divider = kerb_view_picture_divider_px(scene->picture), line = kerb_view_px(c, 2);
+    if (divider >= 0) {
+        kerb_view_fill(c, (SDL_Rect){ divider - line, 0, 2 * line, c->height_px }, (SDL_Color){ 0, 0, 0, 110 });
+        kerb_view_fill(c, (SDL_Rect){ divider - line / 2, 0, line, c->height_px }, (SDL_Color){ 255, 255, 255, 235 });
+    }
+    if (scene->stats && !scene->panels.show_help) {
+        int margin = kerb_view_px(c, KERB_VIEW_MARGIN), top = margin;
+        if (scene->panels.recording || scene->panels.paused) top += kerb_view_label_size(c, "0").y + margin / 2;
+        kerb_view_stats_draw(scene->stats, c, scene->stats_lines, scene->frame_ms, top);
+    }
+    kerb_view_panels_draw(c, &scene->panels);
+}
+
+void kerb_view_window_show(KerbViewWindow *w, const KerbViewScene *scene)
+{
+    kerb_view_window_draw(w, scene);
+    SDL_RenderPresent(w->renderer);
+}
+
+gboolean kerb_view_window_read(KerbViewWindow *w, const KerbViewScene *scene, KerbRaster *out)
+{
+    static const guint8 black[3];
+    kerb_view_window_draw(w, scene); /* what was shown is no longer there to be read */
+    kerb_raster_init(out, w->canvas.width_px, w->canvas.height_px, black);
+    if (!SDL_RenderReadPixels(w->renderer, NULL, SDL_PIXELFORMAT_RGB24, out->rgb, out->width_px * 3)) return TRUE;
     kerb_raster_clear(out);
     return FALSE;
 }

@@ -2,13 +2,11 @@
 # SPDX-License-Identifier: MIT
 """The command line itself: help, hints, models, devices, inspect, bench."""
 import json
-import os
 import shutil
-import unittest
 
 import kerb_case
 import tiny_onnx
-from kerb_case import NEEDS_FFMPEG, SMALL, KerbCase
+from kerb_case import SMALL, KerbCase
 
 SUBCOMMANDS = ("record", "view", "bench", "inspect", "devices")
 
@@ -126,40 +124,6 @@ class Reports(KerbCase):
         self.assertIn("median", self.kerb("bench", "--model", self.model, "--library", "--frames", 3).stdout)
         self.refused(2, "bench", "--model", self.model, "--size", "big", says="--size")
         self.refused(3, "bench", "--model", self.model, "--source", "none.mp4", says="none.mp4")
-
-
-class Views(KerbCase):
-    def view(self, *arguments):
-        self.kerb("view", "test:", "--model", self.model, "--frames", 3, "--screenshot", "shot.png", *arguments, env={"SDL_VIDEODRIVER": "dummy"})
-        return kerb_case.png(self.folder / "shot.png")
-
-    @NEEDS_FFMPEG
-    def test_screenshot(self):
-        """Of the mask: nothing but the three class colours, away from legend and figures; and the sky is blue."""
-        width, height, rows = self.view("--visualize", "mask")
-        self.assertEqual((width, height), (640, 360))
-        left = {rows[y][3 * x:3 * x + 3] for y in range(height // 2) for x in range(width // 4)}
-        self.assertLessEqual(left, {b"\xff\0\0", b"\0\xff\0", b"\0\0\xff"})
-        self.assertEqual(rows[0][:3], b"\0\0\xff")
-        self.assertNotEqual(len({bytes(r[3 * (width - 30):3 * (width - 20)]) for r in rows[20:80]}), 1)  # the legend is there
-
-    @NEEDS_FFMPEG
-    def test_overlay_differs(self):
-        self.assertNotEqual(self.view("--visualize", "none")[2], self.view("--alpha", "1")[2])
-
-    def test_bad_source(self):
-        self.refused(3, "view", "none.mp4", "--model", self.model, says="none.mp4", env={"SDL_VIDEODRIVER": "dummy"})
-
-    def test_no_display(self):
-        self.refused(2, "view", SMALL, "--model", self.model, says="kerb record", env={"SDL_VIDEODRIVER": "x11", "DISPLAY": ":9999"})
-
-    @NEEDS_FFMPEG
-    @unittest.skipUnless(shutil.which("Xvfb") and shutil.which("xvfb-run"), "Xvfb is not installed")
-    def test_x11(self):
-        import subprocess
-        subprocess.run(["xvfb-run", "-a", str(kerb_case.KERB), "view", SMALL, "--model", str(self.model), "--frames", "3", "--screenshot", "x.png"], check=True,
-                       cwd=self.folder, timeout=90, env={**os.environ, "SDL_VIDEODRIVER": "x11"})
-        self.assertGreater(kerb_case.png(self.folder / "x.png")[0], 100)
 
 
 if __name__ == "__main__":
