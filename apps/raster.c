@@ -79,3 +79,14 @@ gboolean kerb_raster_write_png(const KerbRaster *r, const char *path)
     errno = error;
     return FALSE;
 }
+
+GBytes *kerb_raster_png(const KerbRaster *r)
+{
+    png_image image = { .version = PNG_IMAGE_VERSION, .width = (png_uint_32)r->width_px, .height = (png_uint_32)r->height_px, .format = PNG_FORMAT_RGB };
+    png_alloc_size_t bytes = 0;
+    if (!png_image_write_get_memory_size(image, bytes, 0, r->rgb, r->width_px * 3, NULL)) return NULL;
+    guint8 *data = g_malloc(bytes);
+    if (png_image_write_to_memory(&image, data, &bytes, 0, r->rgb, r->width_px * 3, NULL)) return g_bytes_new_take(data, bytes);
+    g_free(data);
+    return NULL;
+}

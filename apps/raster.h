@@ -19,5 +19,7 @@ void kerb_raster_text(KerbRaster *raster, KerbFont *font, int x, int y, const ch
 
 /* Writes a PNG. FALSE: errno says why. */
 gboolean kerb_raster_write_png(const KerbRaster *raster, const char *path);
+/* The same in memory. NULL: there is no memory for it. */
+GBytes *kerb_raster_png(const KerbRaster *raster);
 
 #endif

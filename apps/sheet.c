@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The contact sheet; see sheet.h. */
 #include "sheet.h"
-#include "raster.h"
 #include "say.h"
 
 #include <errno.h>
@@ -128,17 +127,16 @@ void kerb_sheet_free(KerbSheet **sheet)
 
 /* -------------------------------------------------------------------------------------------------------------- panels */
 
-/* The frame as RGB at the panel's size. */
-static gboolean kerb_sheet_scale_frame(const KerbTake *take, KerbRaster *panel)
+gboolean kerb_sheet_scale_frame(const GstVideoInfo *info, GstBuffer *frame, KerbRaster *panel)
 {
     GstVideoInfo to;
     gst_video_info_set_format(&to, GST_VIDEO_FORMAT_RGB, (guint)panel->width_px, (guint)panel->height_px);
-    to.fps_n = take->info.fps_n; /* the converter wants them equal */
-    to.fps_d = take->info.fps_d;
+    to.fps_n = info->fps_n; /* the converter wants them equal */
+    to.fps_d = info->fps_d;
     GstBuffer *buffer = gst_buffer_new_allocate(NULL, to.size, NULL);
-    GstVideoConverter *converter = gst_video_converter_new(&take->info, &to, NULL);
+    GstVideoConverter *converter = gst_video_converter_new((GstVideoInfo *)info, &to, NULL);
     GstVideoFrame in, out;
-    gboolean ok = converter && gst_video_frame_map(&in, &take->info, take->frame, GST_MAP_READ);
+    gboolean ok = converter && gst_video_frame_map(&in, (GstVideoInfo *)info, frame, GST_MAP_READ);
     if (ok) {
         ok = gst_video_frame_map(&out, &to, buffer, GST_MAP_READWRITE);
         if (ok) {
@@ -252,7 +250,7 @@ static gboolean kerb_sheet_compose(const KerbSheet *sheet, const guint8 *labels,
     kerb_raster_init(&panel, PANEL_PX, height, background);
     kerb_raster_init(out, 3 * MARGIN_PX + 2 * PANEL_PX, below + height + MARGIN_PX, background);
     guint8 *small = kerb_sheet_scale_labels(take, labels, PANEL_PX, height);
-    gboolean ok = kerb_sheet_scale_frame(take, &frame);
+    gboolean ok = kerb_sheet_scale_frame(&take->info, take->frame, &frame);
     kerb_raster_paste(out, MARGIN_PX, top, &frame);
     ok = ok && kerb_sheet_draw(&frame, small, &display, KERB_VISUALIZE_OVERLAY, &panel);
     kerb_raster_paste(out, right, top, &panel);

@@ -7,9 +7,13 @@
 #define KERB_APPS_SHEET_H
 
 #include "options.h"
+#include "raster.h"
 #include "source.h"
 
 typedef struct KerbSheet KerbSheet;
+
+/* A frame as RGB, at the panel's size. FALSE: it cannot be converted. */
+gboolean kerb_sheet_scale_frame(const GstVideoInfo *info, GstBuffer *frame, KerbRaster *panel);
 
 /* Before the pipeline starts. `source` and `options` must outlive it. */
 KerbSheet *kerb_sheet_new(GstElement *kerbseg, KerbSource *source, const KerbOptions *options);

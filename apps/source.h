@@ -81,6 +81,8 @@ gdouble kerb_source_fps(KerbSource *source, gint *width, gint *height);
 GstElement *kerb_source_test(GstBin *bin, const char *text, gboolean *live);
 /* source_images.c: the files of a folder or pattern in natural order (NULL where it is neither); an appsrc that plays them. */
 GPtrArray *kerb_source_image_list(const char *text);
+/* The first picture of an image file, or NULL with the decoder's reason (owned). Needs nothing else of a source. */
+GstSample *kerb_source_read_image(const gchar *path, gchar **why);
 GstElement *kerb_source_images(KerbSource *source);
 
 #endif

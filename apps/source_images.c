@@ -77,8 +77,7 @@ static void kerb_image_link(GstElement *decoder, GstPad *pad, gpointer convert)
     gst_object_unref(sink);
 }
 
-/* The first picture of a file, or NULL with the decoder's reason. */
-static GstSample *kerb_image_decode(const gchar *path, gchar **why)
+GstSample *kerb_source_read_image(const gchar *path, gchar **why)
 {
     GstElement *pipeline = gst_pipeline_new(NULL), *file = gst_element_factory_make("filesrc", NULL), *decoder = gst_element_factory_make("decodebin", NULL);
     GstElement *convert = gst_element_factory_make("videoconvert", NULL), *sink = gst_element_factory_make("appsink", NULL);
@@ -135,7 +134,7 @@ static void kerb_images_need_data(GstAppSrc *appsrc, guint bytes, gpointer user)
         guint index = source->next_image++;
         const gchar *path = source->images->pdata[index];
         gchar *why = NULL;
-        GstSample *decoded = kerb_image_decode(path, &why);
+        GstSample *decoded = kerb_source_read_image(path, &why);
         if (!decoded) {
             kerb_warn("%s cannot be read and is left out: %s", path, why);
             g_free(why);
