@@ -2,6 +2,7 @@
 /* Shared options; see options.h. */
 #include "options.h"
 #include "models.h"
+#include "options_live.h"
 #include "say.h"
 
 #include <stdlib.h>
@@ -64,7 +65,7 @@ static void kerb_options_add_main(GOptionContext *context, KerbOptions *o, unsig
 static void kerb_options_complain(const KerbCommand *command, const GError *error, const GOptionEntry *own)
 {
     static const char *const shared[] = { "model", "card", "labels", "palette", "backend", "precision", "threads", "network-size", "fit", "visualize", "alpha",
-                                          "classes", "rate", "json", "quiet", "verbose", "help" };
+                                          "live-mode", "max-age", "carry", "smoothing", "classes", "rate", "json", "quiet", "verbose", "help" };
     const char *dashes = strstr(error->message, "--"), *near = NULL;
     if (g_error_matches(error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION) && dashes) {
         GPtrArray *names = g_ptr_array_new();
@@ -143,6 +144,7 @@ static gboolean kerb_options_check(KerbOptions *o, int *exit_code)
         kerb_say("--threads=%d is outside 0 (one a core) to 256.", o->threads);
         return FALSE;
     }
+    if (!kerb_options_check_live(o)) return FALSE;
     if (o->palette && !kerb_options_check_palette(o->palette, exit_code)) return FALSE;
     if (!(o->rate >= 0.001 && o->rate <= 1000)) {
         kerb_say("--rate=%g is outside 0.001 to 1000 frames a second.", o->rate);
@@ -166,6 +168,7 @@ gboolean kerb_options_parse(const KerbCommand *command, KerbOptions *o, unsigned
     g_option_context_add_main_entries(context, help_entry, NULL);
     if (sets & KERB_OPTIONS_NETWORK) kerb_options_add_network(context, o);
     if (sets & KERB_OPTIONS_DISPLAY) kerb_options_add_display(context, o);
+    if (sets & KERB_OPTIONS_LIVE) kerb_options_add_live(context, o);
     gchar **args = g_new0(gchar *, (gsize)argc + 1);
     for (int i = 0; i < argc; i++) args[i] = g_strdup(i ? argv[i] : name);
     GError *error = NULL;
@@ -198,7 +201,7 @@ gboolean kerb_options_parse(const KerbCommand *command, KerbOptions *o, unsigned
 void kerb_options_clear(KerbOptions *o)
 {
     gchar **strings[] = { &o->model,        &o->card,    &o->labels,         &o->backend, &o->precision_name, &o->fit_name,
-                          &o->network_size, &o->palette, &o->visualize_name, &o->classes };
+                          &o->network_size, &o->palette, &o->visualize_name, &o->classes, &o->live_mode, &o->smoothing };
     for (gsize i = 0; i < G_N_ELEMENTS(strings); i++) g_clear_pointer(strings[i], g_free);
     g_clear_pointer(&o->arguments, g_strfreev);
 }

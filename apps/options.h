@@ -24,6 +24,7 @@ typedef enum KerbOptionSet {
     KERB_OPTIONS_SOURCE = 4,  /* how a source is read */
     KERB_OPTIONS_JSON = 8,
     KERB_OPTIONS_QUIET = 16,
+    KERB_OPTIONS_LIVE = 32,   /* options_live.h */
 } KerbOptionSet;
 
 /* Their values. Strings are owned; kerb_options_clear() frees them. */
@@ -33,6 +34,9 @@ typedef struct KerbOptions {
     gchar *palette, *visualize_name, *classes;
     gdouble alpha;
     gdouble rate;
+    gchar *live_mode, *smoothing; /* checked names; NULL: not said */
+    gdouble max_age_ms;           /* 0: no limit */
+    gboolean carry;
     gboolean json, quiet, verbose;
     gchar **arguments; /* what is left; NULL-terminated, never NULL after parsing */
     /* What the texts mean. */

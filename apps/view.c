@@ -371,6 +371,7 @@ static int kerb_view_build(KerbView *v, const gchar *text)
     kerb_say_log(v->options.verbose);
     v->stream = kerb_view_stream_new(text, &v->options, kerb_view_tap, v, &exit_code);
     if (!v->stream) return exit_code;
+    if (v->options.max_age_ms > 0) v->stale_ms = MIN(v->stale_ms, v->options.max_age_ms);
     return kerb_view_display_open(v->headless) ? KERB_EXIT_OK : KERB_EXIT_USAGE;
 }
 
@@ -412,7 +413,7 @@ static int kerb_view_run(const KerbCommand *command, int argc, char **argv)
     gchar *keys = kerb_view_keys_text(), *description = g_strdup_printf("%s\n%s", keys, command->description);
     with_keys.description = description;
     int exit_code;
-    if (kerb_options_parse(&with_keys, &v.options, KERB_OPTIONS_NETWORK | KERB_OPTIONS_DISPLAY | KERB_OPTIONS_SOURCE | KERB_OPTIONS_QUIET, own, argc, argv, &exit_code)) {
+    if (kerb_options_parse(&with_keys, &v.options, KERB_OPTIONS_NETWORK | KERB_OPTIONS_DISPLAY | KERB_OPTIONS_SOURCE | KERB_OPTIONS_QUIET | KERB_OPTIONS_LIVE, own, argc, argv, &exit_code)) {
         const gchar *source = kerb_options_single(command, &v.options, "SOURCE");
         exit_code = source ? kerb_view_build(&v, source) : KERB_EXIT_USAGE;
         if (!exit_code) exit_code = kerb_view_loop(&v);

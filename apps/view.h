@@ -66,9 +66,10 @@ typedef struct KerbView {
     guint8 hover_rgb[3];
     gboolean hover_has_color;
     gint64 facts_us;
-    gchar *backend;
+    gchar *backend, *live_mode;
     guint network_width, network_height;
-    guint64 engine_in, engine_out, engine_errored;
+    guint64 engine_in, engine_inferred, engine_errored;
+    gdouble engine_fps;
 } KerbView;
 
 /* view.c: another source or model. What cannot be opened is told and leaves things as they are. */

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LEAST_TEXT_PX 8 /* of panels that must fit */
+#define LEAST_TEXT_PX 7 /* of panels that must fit */
 
 /* -------------------------------------------------------------------------------------------------------------- legend */
 
@@ -45,7 +45,8 @@ static void kerb_view_legend_place(KerbViewLegend *l, const KerbViewCanvas *c, c
     for (int i = 0; i < panels->n_classes; i++) names = MAX(names, kerb_view_text_width_px(c->text, panels->classes[i].name));
     l->column_px = kerb_view_text_width_px(c->text, "9  ") + l->row_px + names + (l->with_shares ? kerb_view_text_width_px(c->text, "  100.0 %") : 0);
     int most_columns = CLAMP((int)(room_w * 0.6) / (l->column_px + 2 * pad), 1, 8);
-    l->columns = CLAMP((panels->n_classes + most_rows - 1) / most_rows, 1, most_columns);
+    l->columns = MAX((panels->n_classes + most_rows - 1) / most_rows, 1);
+    if (l->columns > most_columns) l->columns = 1; /* not all fit: then few rather than half the picture */
     l->column_px = MIN(l->column_px, MAX(room_w, 1));
     kerb_view_legend_choose(l, panels, most_rows * l->columns);
     int cells = l->n + (l->hidden > 0);
@@ -100,6 +101,14 @@ static void kerb_view_legend_draw(const KerbViewCanvas *c, const KerbViewPanels 
     kerb_view_text_draw(c->text, at.x + kerb_view_text_width_px(c->text, "9  ") + l.row_px, at.y + kerb_view_px(c, 2), more, kerb_view_faint, 0);
 }
 
+int kerb_view_panels_legend_x(const KerbViewCanvas *c, const KerbViewPanels *panels)
+{
+    KerbViewLegend l;
+    if (!panels->show_legend || !panels->n_classes) return c->width_px;
+    kerb_view_legend_place(&l, c, panels);
+    return l.rect.x;
+}
+
 int kerb_view_panels_class_at(const KerbViewCanvas *c, const KerbViewPanels *panels, int x, int y)
 {
     if (!panels->show_legend || panels->show_help || !panels->n_classes) return -1;
@@ -126,8 +135,8 @@ static void kerb_view_help_draw(const KerbViewCanvas *c)
             keys_px = MAX(keys_px, kerb_view_text_width_px(c->fit, lines[i].keys));
             what_px = MAX(what_px, kerb_view_text_width_px(c->fit, lines[i].what));
         }
-    } while (text_px > LEAST_TEXT_PX && (n * row + 2 * text_px > c->height_px || keys_px + what_px + 5 * text_px > c->width_px - margin));
-    SDL_Rect rect = { 0, 0, MIN(keys_px + what_px + 5 * text_px, c->width_px), MIN(n * row + 2 * text_px, c->height_px) };
+    } while (text_px > LEAST_TEXT_PX && (n * row + text_px > c->height_px || keys_px + what_px + 5 * text_px > c->width_px - margin));
+    SDL_Rect rect = { 0, 0, MIN(keys_px + what_px + 5 * text_px, c->width_px), MIN(n * row + (text_px > LEAST_TEXT_PX + 2 ? 2 : 1) * text_px, c->height_px) };
     rect.x = (c->width_px - rect.w) / 2;
     rect.y = (c->height_px - rect.h) / 2;
     kerb_view_fill(c, rect, (SDL_Color){ 16, 18, 22, 238 });

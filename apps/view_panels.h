@@ -26,6 +26,8 @@ typedef struct KerbViewPanels {
 } KerbViewPanels;
 
 void kerb_view_panels_draw(const KerbViewCanvas *canvas, const KerbViewPanels *panels);
+/* Where the legend begins; the window's end where there is none. */
+int kerb_view_panels_legend_x(const KerbViewCanvas *canvas, const KerbViewPanels *panels);
 /* The class in whose row of the legend this point lies, or -1. */
 int kerb_view_panels_class_at(const KerbViewCanvas *canvas, const KerbViewPanels *panels, int x, int y);
 

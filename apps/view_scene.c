@@ -82,7 +82,9 @@ static void kerb_view_facts(KerbView *v)
     if (!stats) return;
     kerb_view_set(&v->backend, g_strdup(gst_structure_get_string(stats, "backend")));
     gst_structure_get_uint64(stats, "frames-in", &v->engine_in);
-    gst_structure_get_uint64(stats, "frames-out", &v->engine_out);
+    gst_structure_get_uint64(stats, "inferred", &v->engine_inferred);
+    gst_structure_get_double(stats, "inference-fps", &v->engine_fps);
+    kerb_view_set(&v->live_mode, g_strdup(gst_structure_get_string(stats, "live-mode")));
     gst_structure_get_uint64(stats, "frames-errored", &v->engine_errored);
     gint width = 0, height = 0; /* int or uint, as the element pleases */
     if (gst_structure_get(stats, "network-width", G_TYPE_INT, &width, "network-height", G_TYPE_INT, &height, NULL)) {
@@ -111,7 +113,8 @@ static void kerb_view_lines(KerbView *v)
     v->lines[n++] = g_strdup_printf("model\t%s, %u × %u", model, v->network_width, v->network_height);
     v->lines[n++] = g_strdup_printf("backend\t%s", v->backend ? v->backend : "");
     v->lines[n++] = g_strdup_printf("shown\t%.1f fps, %" G_GINT64_FORMAT " frames, %s", v->stats.fps, v->stats.shown, kerb_view_window_words(v->window));
-    v->lines[n++] = g_strdup_printf("engine\t%" G_GUINT64_FORMAT " in, %" G_GUINT64_FORMAT " out, %" G_GUINT64_FORMAT " failed", v->engine_in, v->engine_out, v->engine_errored);
+    v->lines[n++] = g_strdup_printf("engine\t%s: %" G_GUINT64_FORMAT " in, %" G_GUINT64_FORMAT " inferred (%.1f a second), %" G_GUINT64_FORMAT " failed",
+                                    v->live_mode ? v->live_mode : "", v->engine_in, v->engine_inferred, v->engine_fps, v->engine_errored);
     v->lines[n++] = g_strdup_printf("stages\tin %.1f, network %.1f, out %.1f ms; waited %.1f ms", (double)mean.in_ms, (double)mean.net_ms, (double)mean.out_ms, (double)mean.queue_ms);
     v->lines[n++] = g_strdup_printf("age\tnow %.0f, half of all ≤ %.0f, 99 %% ≤ %.0f ms", kerb_view_age_ms(v), kerb_view_stats_age_ms(&v->stats, 0.5),
                                     kerb_view_stats_age_ms(&v->stats, 0.99));
@@ -137,13 +140,15 @@ KerbViewScene kerb_view_scene(KerbView *v)
                                      .notice_is_bad = v->notice_is_bad, .hover = v->hover, .hover_has_color = v->hover_has_color, .mouse_x = v->mouse_x,
                                      .mouse_y = v->mouse_y };
     memcpy(scene.panels.hover_rgb, v->hover_rgb, 3);
-    if (v->hover && kerb_view_panels_class_at(kerb_view_window_canvas(v->window), &scene.panels, v->mouse_x, v->mouse_y) >= 0) scene.panels.hover = NULL;
+    const KerbViewCanvas *c = kerb_view_window_canvas(v->window);
+    if (v->show_stats && kerb_view_panels_legend_x(c, &scene.panels) < kerb_view_stats_end_px(c)) scene.panels.show_legend = FALSE;
+    if (v->hover && kerb_view_panels_class_at(c, &scene.panels, v->mouse_x, v->mouse_y) >= 0) scene.panels.hover = NULL;
     return scene;
 }
 
 void kerb_view_scene_clear(KerbView *v)
 {
-    gchar **texts[] = { &v->corner, &v->age, &v->recording, &v->hover, &v->backend };
+    gchar **texts[] = { &v->corner, &v->age, &v->recording, &v->hover, &v->backend, &v->live_mode };
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) g_clear_pointer(texts[i], g_free);
     for (int i = 0; i < KERB_VIEW_LINES; i++) g_clear_pointer(&v->lines[i], g_free);
 }

@@ -55,13 +55,19 @@ static int kerb_view_compare_float(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Nearest rank; sorts. */
+static float kerb_view_rank(float *values, int n, double share)
+{
+    if (!n) return 0;
+    qsort(values, (size_t)n, sizeof *values, kerb_view_compare_float);
+    return values[CLAMP((int)ceil(share * n) - 1, 0, n - 1)];
+}
+
 gdouble kerb_view_stats_age_ms(const KerbViewStats *s, gdouble share)
 {
     float ages[KERB_VIEW_SAMPLES];
-    if (!s->n) return 0;
     for (int i = 0; i < s->n; i++) ages[i] = s->samples[i].age_ms;
-    qsort(ages, (size_t)s->n, sizeof *ages, kerb_view_compare_float);
-    return (gdouble)ages[CLAMP((int)ceil(share * s->n) - 1, 0, s->n - 1)];
+    return (gdouble)kerb_view_rank(ages, s->n, share);
 }
 
 /* --------------------------------------------------------------------------------------------------------------- graph */
@@ -119,12 +125,13 @@ static void kerb_view_graph_columns(const KerbViewStats *s, const KerbViewCanvas
 
 static void kerb_view_graph_draw(const KerbViewStats *s, const KerbViewCanvas *c, SDL_Rect area, gdouble frame_ms)
 {
-    double most = frame_ms > 0 && frame_ms < 200 ? frame_ms * 1.1 : 0;
+    float tops[KERB_VIEW_SAMPLES];
     for (int i = 0; i < s->n; i++) {
         const KerbViewSample *sample = &s->samples[i];
-        most = MAX(most, MAX((double)sample->in_ms + (double)sample->net_ms + (double)sample->out_ms, (double)sample->age_ms));
+        tops[i] = MAX(sample->in_ms + sample->net_ms + sample->out_ms, sample->age_ms);
     }
-    double end_ms = kerb_view_graph_end(most);
+    /* A frame that was an exception goes out of the picture at the top, and all others stay readable. */
+    double usual = (double)kerb_view_rank(tops, s->n, 0.97) * 1.1, end_ms = kerb_view_graph_end(MAX(usual, frame_ms < 200 ? frame_ms * 1.1 : 0));
     int row = kerb_view_text_line_px(c->text) + kerb_view_px(c, 4), x = area.x, swatch = row / 2;
     area.h -= row;
     kerb_view_fill(c, area, (SDL_Color){ 0, 0, 0, 120 });
@@ -140,6 +147,12 @@ static void kerb_view_graph_draw(const KerbViewStats *s, const KerbViewCanvas *c
 
 /* ---------------------------------------------------------------------------------------------------------------- page */
 
+int kerb_view_stats_end_px(const KerbViewCanvas *c)
+{
+    int margin = kerb_view_px(c, KERB_VIEW_MARGIN);
+    return margin + MIN(kerb_view_px(c, 560), c->width_px - 2 * margin);
+}
+
 void kerb_view_stats_draw(const KerbViewStats *s, const KerbViewCanvas *c, const char *const *lines, gdouble frame_ms, int top_px)
 {
     int margin = kerb_view_px(c, KERB_VIEW_MARGIN), pad = kerb_view_px(c, KERB_VIEW_PAD), row = kerb_view_text_line_px(c->text) + kerb_view_px(c, 2), n = 0, names = 0;
@@ -152,7 +165,7 @@ void kerb_view_stats_draw(const KerbViewStats *s, const KerbViewCanvas *c, const
     n = MIN(n, MAX(room / row, 1));
     int graph = MIN(room - n * row - pad, kerb_view_px(c, 190));
     if (graph < LEAST_GRAPH_PX + row) graph = 0;
-    SDL_Rect rect = { margin, top_px, MIN(kerb_view_px(c, 560), c->width_px - 2 * margin), n * row + 2 * pad + (graph ? graph + pad : 0) };
+    SDL_Rect rect = { margin, top_px, kerb_view_stats_end_px(c) - margin, n * row + 2 * pad + (graph ? graph + pad : 0) };
     kerb_view_plate(c, rect);
     for (int i = 0; i < n; i++) {
         gsize name_bytes = strcspn(lines[i], "\t");

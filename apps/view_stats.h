@@ -29,6 +29,8 @@ KerbViewSample kerb_view_stats_mean(const KerbViewStats *stats);
 /* The age that this share (0..1) of the frames does not exceed, nearest rank. */
 gdouble kerb_view_stats_age_ms(const KerbViewStats *stats, gdouble share);
 
+/* Where the page ends at the right. */
+int kerb_view_stats_end_px(const KerbViewCanvas *canvas);
 /* The page: `lines` are texts "name\tvalue"; below them the graph. frame_ms: what one frame may take (0: not known), drawn as a line. */
 void kerb_view_stats_draw(const KerbViewStats *stats, const KerbViewCanvas *canvas, const char *const *lines, gdouble frame_ms, int top_px);
 

@@ -2,6 +2,7 @@
 /* The pipeline behind the window; see view_stream.h. */
 #include "view_stream.h"
 #include "fault.h"
+#include "options_live.h"
 #include "say.h"
 
 #include <string.h>
@@ -92,12 +93,6 @@ static GstPadProbeReturn kerb_view_stream_tap(GstPad *pad, GstPadProbeInfo *info
     return GST_PAD_PROBE_OK;
 }
 
-/* Properties that a kerbseg may have or not. */
-static gboolean kerb_view_stream_has(KerbViewStream *s, const char *property)
-{
-    return g_object_class_find_property(G_OBJECT_GET_CLASS(s->kerbseg), property) != NULL;
-}
-
 static gboolean kerb_view_stream_build(KerbViewStream *s, const KerbOptions *options)
 {
     s->pipeline = gst_pipeline_new("view");
@@ -107,7 +102,7 @@ static gboolean kerb_view_stream_build(KerbViewStream *s, const KerbOptions *opt
     kerb_options_apply(options, s->kerbseg);
     g_object_set(s->kerbseg, "selected-classes", "all", NULL);
     gst_util_set_object_arg(G_OBJECT(s->kerbseg), "visualize", "none");
-    if (s->source->live && kerb_view_stream_has(s, "live-mode")) gst_util_set_object_arg(G_OBJECT(s->kerbseg), "live-mode", "latest");
+    kerb_options_apply_live(options, s->source->live, s->kerbseg);
     g_object_set(s->sink, "sync", FALSE, "max-buffers", 2u, "drop", s->source->live, NULL);
     gst_bin_add_many(GST_BIN(s->pipeline), s->source->bin, s->kerbseg, s->sink, NULL);
     if (!gst_element_link_many(s->source->bin, s->kerbseg, s->sink, NULL)) return FALSE;

@@ -232,13 +232,19 @@ class Window(ViewCase):
         self.assertEqual((self.shot("large.png").width, states[1]["help"], states[1]["stats"]), (1920, True, True))
 
     def test_many_classes_in_any_window(self):
-        """150 classes: the legend stays in the window, and tells what it leaves out."""
-        card = self.folder / "tiny.json"
-        card.write_text(json.dumps({"card": 1, "name": "many", "classes": [{"name": n, "color": c} for n, c in (("red", RED), ("green", GREEN), ("a class with a very long name indeed", BLUE))]}))
-        for size in ("320 180", "160 90", "640 360", "3840 2160"):
-            self.view(f"resize {size}\nkey i\nsleep 0.05\nshot a.png\nkey ?\nshot b.png", source=self.images([(200, 60, 40)]))
-            shot = self.shot("a.png")
-            self.assertEqual(f"{shot.width} {shot.height}", size)
+        """150 classes: in a small window and a large one the legend stays clear of the edges, and of the corner's row."""
+        many = tiny_onnx.model(self.folder / "many.onnx", classes=150)
+        script = "".join(f"resize {w} {h}\nshot with{w}.png\nkey l\nshot without{w}.png\nkey l\n" for w, h in ((160, 90), (320, 180), (1280, 720)))
+        self.view("key M\nsleep 2.1\n" + script, model=many, source=self.images([(200, 60, 40)]))
+        for w, h, edge, row in ((160, 90, 5, 0), (320, 180, 5, 20), (1280, 720, 8, 30)):
+            a, b = self.shot(f"with{w}.png"), self.shot(f"without{w}.png")
+            self.assertEqual((a.width, a.height), (w, h))
+            changed = [(x, y) for y in range(h) for x in range(0, w, 2) if a[x, y] != b[x, y]]
+            self.assertTrue(changed)
+            self.assertGreaterEqual(min(x for x, y in changed), edge, w)
+            self.assertLess(max(x for x, y in changed), w - edge)
+            self.assertGreaterEqual(min(y for x, y in changed), edge)
+            if row: self.assertLess(max(y for x, y in changed), h - edge - row)
 
     def test_screenshot_never_overwrites(self):
         """Three within a second are three files, named by time, and what was there stays."""

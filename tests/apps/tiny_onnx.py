@@ -41,18 +41,19 @@ def _node(operator, inputs, outputs, name):
     return b"".join(_bytes(1, i) for i in inputs) + b"".join(_bytes(2, o) for o in outputs) + _bytes(3, name) + _bytes(4, operator)
 
 
-def model(path, width=64, height=36, operator=None, card=True):
-    """width and height may be names: sides that are free."""
-    identity = [1.0 if i // 3 == i % 3 else 0.0 for i in range(9)]
+def model(path, width=64, height=36, operator=None, card=True, classes=3):
+    """width and height may be names: sides that are free. Classes beyond the three are in no picture that has colour."""
+    identity = [1.0 if i // 3 == i % 3 else 0.0 for i in range(3 * classes)]
     nodes = [_node("Conv", ["image", "weight"], ["scores" if not operator else "inner"], "colours")]
     if operator:
         nodes.append(_node(operator, ["inner"], ["scores"], "the_odd_one"))
-    graph = b"".join(_bytes(1, n) for n in nodes) + _bytes(2, "tiny") + _bytes(5, _tensor("weight", [3, 3, 1, 1], identity))
-    graph += _bytes(11, _value("image", [1, 3, height, width])) + _bytes(12, _value("scores", [1, 3, height, width]))
+    graph = b"".join(_bytes(1, n) for n in nodes) + _bytes(2, "tiny") + _bytes(5, _tensor("weight", [classes, 3, 1, 1], identity))
+    graph += _bytes(11, _value("image", [1, 3, height, width])) + _bytes(12, _value("scores", [1, classes, height, width]))
     with open(path, "wb") as f:
         f.write(_int(1, 8) + _bytes(2, "tiny_onnx.py") + _bytes(7, graph) + _bytes(8, _bytes(1, "") + _int(2, 13)))
     if card:
-        classes = [{"name": n, "color": c} for n, c in (("red", [255, 0, 0]), ("green", [0, 255, 0]), ("blue", [0, 0, 255]))]
+        named = [{"name": n, "color": c} for n, c in (("red", [255, 0, 0]), ("green", [0, 255, 0]), ("blue", [0, 0, 255]))]
+        named += [{"name": f"class number {i}", "color": [i * 37 % 256, i * 91 % 256, i * 53 % 256]} for i in range(3, classes)]
         with open(str(path).replace(".onnx", ".json"), "w") as f:
-            json.dump({"card": 1, "name": "strongest channel", "classes": classes}, f)
+            json.dump({"card": 1, "name": "strongest channel", "classes": named}, f)
     return path
