@@ -5,7 +5,10 @@
 #include "models.h"
 #include "recording.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Behind by more than this, the pace starts anew: a slow network makes the video slow, not jerky. */
 #define LATE_US (G_USEC_PER_SEC / 10)
@@ -358,6 +361,20 @@ static int kerb_view_loop(KerbView *v)
 
 /* ------------------------------------------------------------------------------------------------------------- command line */
 
+/* Xlib ends the program where the X server goes away. What is being recorded is finished first. */
+static KerbView *kerb_view_on_display;
+
+static void kerb_view_display_lost(void)
+{
+    KerbView *v = kerb_view_on_display;
+    if (!v) return;
+    kerb_view_on_display = NULL;
+    kerb_view_finish_recording(v);
+    kerb_say("the display is gone, and the view with it.");
+    fflush(NULL);
+    _exit(KERB_EXIT_INTERNAL);
+}
+
 static int kerb_view_build(KerbView *v, const gchar *text)
 {
     int exit_code = KERB_EXIT_INTERNAL;
@@ -416,7 +433,12 @@ static int kerb_view_run(const KerbCommand *command, int argc, char **argv)
     if (kerb_options_parse(&with_keys, &v.options, KERB_OPTIONS_NETWORK | KERB_OPTIONS_DISPLAY | KERB_OPTIONS_SOURCE | KERB_OPTIONS_QUIET | KERB_OPTIONS_LIVE, own, argc, argv, &exit_code)) {
         const gchar *source = kerb_options_single(command, &v.options, "SOURCE");
         exit_code = source ? kerb_view_build(&v, source) : KERB_EXIT_USAGE;
-        if (!exit_code) exit_code = kerb_view_loop(&v);
+        if (!exit_code) {
+            kerb_view_on_display = &v;
+            atexit(kerb_view_display_lost);
+            exit_code = kerb_view_loop(&v);
+            kerb_view_on_display = NULL;
+        }
     }
     kerb_view_clear(&v);
     g_free(description);

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 import unittest
 
 import kerb_case
@@ -344,6 +345,37 @@ class Record(ViewCase):
         self.assertGreaterEqual(len(times), 10)
         self.assertEqual(facts["complaints"], "")
         self.refused(2, "view", SMALL, "--model", self.model, "--headless", "--frames", 3, "--record", self.output, says="is there already")
+
+
+@NEEDS_FFPROBE
+@unittest.skipUnless(shutil.which("Xvfb"), "Xvfb is not installed")
+class Display(ViewCase):
+    def test_display_goes_away(self):
+        """The recording that runs is finished."""
+        read, write = os.pipe()
+        server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24"], pass_fds=[write], stderr=subprocess.DEVNULL)
+        self.addCleanup(server.kill)
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            display = ":" + pipe.readline().strip()
+        view = subprocess.Popen([str(kerb_case.KERB), "view", SMALL + "&live=1", "--model", str(self.model), "--record", str(self.output)], stderr=subprocess.PIPE, text=True,
+                                cwd=self.folder, env={**os.environ, "SDL_VIDEODRIVER": "x11", "DISPLAY": display})
+        self.addCleanup(view.stderr.close)
+        self.addCleanup(view.kill)
+        self.wait_for(lambda: self.output.exists() and self.output.stat().st_size > 2000)
+        server.terminate()
+        self.assertEqual(view.wait(30), 7)
+        self.assertIn("display is gone", view.stderr.read())
+        times, facts = self.probe()
+        self.assertGreater(len(times), 2)
+        self.assertEqual(facts["complaints"], "")
+        self.assertIsNotNone(facts["duration"])
+
+    def wait_for(self, condition):
+        end = time.monotonic() + 30
+        while not condition():
+            self.assertLess(time.monotonic(), end, "it never came")
+            time.sleep(0.02)
 
 
 if __name__ == "__main__":
