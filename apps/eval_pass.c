@@ -277,7 +277,7 @@ static void kerb_eval_progress(KerbEvalRun *r, guint64 done)
     else
         total_s = (gdouble)(r->truth ? (wish->frames ? wish->frames : TEST_FRAMES) : (gint64)r->e->dataset->pairs->len) / rate;
     if (!r->truth && wish->frames) total_s = MIN(total_s > 0 ? total_s : G_MAXDOUBLE, (gdouble)wish->frames / rate);
-    kerb_progress_update(&r->progress, done, done_s, total_s);
+    kerb_progress_update(&r->progress, done, done_s, total_s, "");
 }
 
 static void kerb_eval_turn(KerbEvalRun *r)

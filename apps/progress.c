@@ -3,6 +3,7 @@
 #include "progress.h"
 #include "say.h"
 
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -39,7 +40,7 @@ static gchar *kerb_progress_bar(gdouble share, guint width)
     return g_string_free(bar, FALSE);
 }
 
-void kerb_progress_update(KerbProgress *p, guint64 frames, gdouble done_s, gdouble total_s)
+void kerb_progress_update(KerbProgress *p, guint64 frames, gdouble done_s, gdouble total_s, const gchar *more)
 {
     gint64 now_us = g_get_monotonic_time();
     if (p->quiet || !frames) return;
@@ -57,10 +58,10 @@ void kerb_progress_update(KerbProgress *p, guint64 frames, gdouble done_s, gdoub
     gchar *done = kerb_progress_time(done_s), *total = kerb_progress_time(total_s), *left = NULL;
     if (total_s > 0 && speed > 0 && elapsed_s > 0.5) left = kerb_progress_time(MAX(total_s - done_s, 0) / speed);
     gdouble share = total_s > 0 ? CLAMP(done_s / total_s, 0, 1) : 0;
-    gchar *figures = g_strdup_printf("%" G_GUINT64_FORMAT " frames, %.1f fps%s%s%s", frames, fps, left ? ", " : "", left ? left : "", left ? " left" : "");
+    gchar *figures = g_strdup_printf("%" G_GUINT64_FORMAT " frames, %.1f fps%s%s%s%s%s", frames, fps, *more ? ", " : "", more, left ? ", " : "", left ? left : "", left ? " left" : "");
     gchar *line;
     if (p->terminal && total_s > 0) {
-        gint room = (gint)kerb_progress_columns() - 48;
+        gint room = (gint)kerb_progress_columns() - 48 - (gint)strlen(more);
         gchar *bar = kerb_progress_bar(share, (guint)CLAMP(room, 8, 40));
         line = g_strdup_printf("%3.0f %% %s %s", share * 100, bar, figures);
         g_free(bar);

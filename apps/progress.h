@@ -14,7 +14,7 @@ typedef struct KerbProgress {
 
 void kerb_progress_init(KerbProgress *progress, gboolean quiet);
 
-/* Shows it, unless it was shown a moment ago. total_s 0: not known. */
-void kerb_progress_update(KerbProgress *progress, guint64 frames, gdouble done_s, gdouble total_s);
+/* Shows it, unless it was shown a moment ago. total_s 0: not known. more: further figures, may be empty. */
+void kerb_progress_update(KerbProgress *progress, guint64 frames, gdouble done_s, gdouble total_s, const gchar *more);
 
 #endif

@@ -383,7 +383,7 @@ static int kerb_view_build(KerbView *v, const gchar *text)
         kerb_say("--headless shows nothing to anybody, and nobody could end it: give --frames N or --script FILE as well.");
         return KERB_EXIT_USAGE;
     }
-    if (v->record_file && (exit_code = kerb_recording_check(v->record_file, FALSE, text))) return exit_code;
+    if (v->record_file && (exit_code = kerb_recording_check(&(KerbRecordingSettings){ .path = v->record_file }, NULL))) return exit_code;
     if (!kerb_plugin_load()) return KERB_EXIT_INTERNAL;
     kerb_say_log(v->options.verbose);
     v->stream = kerb_view_stream_new(text, &v->options, kerb_view_tap, v, &exit_code);

@@ -195,7 +195,7 @@ gboolean kerb_view_record_begin(KerbView *v, const gchar *path)
 {
     int exit_code = 0;
     gchar *name = path ? g_strdup(path) : kerb_view_name(v, "mkv", FALSE);
-    KerbViewRecord *record = name ? kerb_view_record_new(name, v->stream->source, &exit_code) : NULL;
+    KerbViewRecord *record = name ? kerb_view_record_new(name, v->stream->source, &v->options, &exit_code) : NULL;
     if (record) {
         kerb_view_record_display(record, &v->display, v->classes, v->n_classes);
         kerb_view_notice(v, FALSE, "recording: %s", name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The recording that the key `r` starts: what runs through kerbseg goes, painted, into a file, in a pipeline of its own, so that a full disk or a missing
+/* The recording that the key `r` starts: what runs through kerbseg goes, painted, into a file beside the view (recording.h), so that a full disk or a missing
  * encoder ends the recording and not the view.
  *
  * Enters: frames from the streaming thread, in order. Leaves: a Matroska file. Time goes on without a gap where the viewer seeks or pauses a file; gaps of
@@ -8,6 +8,7 @@
 #define KERB_APPS_VIEW_RECORD_H
 
 #include "fault.h"
+#include "options.h"
 
 #include <kerb.h>
 
@@ -22,7 +23,7 @@ typedef struct KerbViewRecordState {
 typedef enum KerbViewRecordPoll { KERB_VIEW_RECORD_RUNS, KERB_VIEW_RECORD_DONE, KERB_VIEW_RECORD_FAILED } KerbViewRecordPoll;
 
 /* NULL, having said why; *exit_code is set then. source: where the frames come from; it outlives the recording. */
-KerbViewRecord *kerb_view_record_new(const gchar *path, KerbSource *source, int *exit_code);
+KerbViewRecord *kerb_view_record_new(const gchar *path, KerbSource *source, const KerbOptions *options, int *exit_code);
 /* How the next frames are painted. */
 void kerb_view_record_display(KerbViewRecord *record, const KerbDisplay *display, const KerbClass *classes, int n_classes);
 /* A frame, or NULL: what follows does not follow from what was. Streaming thread; KerbViewTapFn. */

@@ -61,7 +61,7 @@ class Files(KerbCase):
                     streams = subprocess.run(["ffprobe", "-v", "error", "-count_packets", "-show_entries", "stream=codec_type,nb_read_packets", "-of", "csv=p=0", str(self.output)],
                                              capture_output=True, text=True, check=True).stdout.split()
                     counts.append([s.split(",")[0] for s in streams])
-                self.assertEqual(counts, [["video"], ["video", "audio"]])
+                self.assertEqual(counts, [["video", "video", "subtitle"], ["video", "video", "audio", "subtitle"]])
                 self.assertEqual(self.probe()[0], self.probe(both)[0])
 
     @NEEDS_FFMPEG

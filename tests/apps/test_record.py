@@ -61,7 +61,7 @@ class Frames(KerbCase):
         quiet = self.kerb("record", SMALL, "-o", self.output, "--model", self.model, "--duration", 0.2, "--quiet")
         self.assertEqual((quiet.stdout, quiet.stderr), ("", ""))
         loud = self.kerb("record", SMALL + "&live=1", "-o", self.output, "--model", self.model, "--duration", 3, "--force")
-        self.assertRegex(loud.stderr, r"\d+ %  0:0\d of 0:03, \d+ frames, [\d.]+ fps, 0:0\d left\n")
+        self.assertRegex(loud.stderr, r"\d+ %  0:0\d of 0:03, \d+ frames, [\d.]+ fps, network [\d.]+ fps, encoder [\d.]+ fps(, \d+ waiting)?, 0:0\d left\n")
         self.assertIn("network", loud.stderr)
         self.assertIn(str(self.output), loud.stderr)
 
