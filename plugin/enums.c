@@ -29,7 +29,8 @@ KERB_DEFINE_ENUM(kerb_precision_get_type, "KerbSegPrecision", {KERB_PRECISION_AU
                  {KERB_PRECISION_BF16, "16-bit bfloat: faster where the processor has it", "bf16"})
 KERB_DEFINE_ENUM(kerb_live_mode_get_type, "KerbSegLiveMode",
                  {KERB_LIVE_EVERY_FRAME, "Every frame gets labels of its own; upstream waits while the network is busy", "every-frame"},
-                 {KERB_LIVE_LATEST, "Each frame passes at once with the newest labels there are; the network takes the newest frame", "latest"},
+                 {KERB_LIVE_LATEST, "Each frame passes at once with the newest labels there are; the network takes the newest frame",
+                  "latest"},
                  {KERB_LIVE_HOLD, "As latest, but a frame waits up to max-wait for its own labels", "hold"})
 KERB_DEFINE_ENUM(kerb_smoothing_get_type, "KerbSegSmoothing", {KERB_SMOOTHING_OFF, "Each frame for itself", "off"},
                  {KERB_SMOOTHING_LIGHT, "Follows changes within a few frames", "light"},

@@ -90,12 +90,12 @@ typedef struct KerbSegParcel {
 /* Video: in = out + flushed + errored + in flight. Inference: in = given + skipped + unfit + (one that waits). */
 typedef struct KerbSegCounters {
     guint64 in, out, flushed, errored;
-    guint64 given;     /* frames that the engine got */
-    guint64 unfit;     /* frames that it could not get: their buffer is too short, say */
-    guint64 inferred;  /* frames that it made labels of */
-    guint64 reused;    /* frames that left with labels of another one */
-    guint64 unlabelled;/* frames that left without: none there yet, or too old */
-    guint64 aged;      /* frames that left with labels of known age; sum and greatest of their ages' magnitudes */
+    guint64 given;      /* frames that the engine got */
+    guint64 unfit;      /* frames that it could not get: their buffer is too short, say */
+    guint64 inferred;   /* frames that it made labels of */
+    guint64 reused;     /* frames that left with labels of another one */
+    guint64 unlabelled; /* frames that left without: none there yet, or too old */
+    guint64 aged;       /* frames that left with labels of known age; sum and greatest of their ages' magnitudes */
     guint64 age_sum_ns, age_max_ns;
 } KerbSegCounters;
 
@@ -220,7 +220,8 @@ void kerb_seg_item_clear(KerbSegItem *item);
 KerbMap kerb_seg_map_of(const KerbSegMapped *m);
 /* A buffer of the map pool, mapped for writing. */
 gboolean kerb_seg_acquire_map(KerbSeg *self, KerbSegMapped *m);
-/* Buffers and mappings for a frame that the engine draws. Takes `in`. `error` says why a frame cannot be mapped; it then passes as it is. */
+/* Buffers and mappings for a frame that the engine draws. Takes `in`. `error` says why a frame cannot be mapped; it then passes as it is.
+ */
 GstFlowReturn kerb_seg_prepare(KerbSeg *self, KerbSegItem *item, GstBuffer *in, KerbVisualize visualize, KerbError *error);
 /* The same for a frame that it only looks at. */
 void kerb_seg_prepare_to_read(KerbSeg *self, KerbSegItem *item, GstBuffer *in, KerbError *error);
@@ -245,8 +246,9 @@ void kerb_seg_mask_clear(KerbSegMask *mask);
 KerbSegMask kerb_seg_mask_ref(const KerbSegMask *mask);
 /* What the engine made of an item; takes its maps, which get the frame's time stamps. */
 KerbSegMask kerb_seg_mask_take(KerbSegItem *item, const KerbResult *result);
-/* Makes a frame (taken) ready to go with these labels (borrowed; none: labels NULL): carried, drawn as `shown` says, attached. A buffer that
- * cannot be read goes as it is, which is said. The thread that passes frames on. */
+/* Makes a frame (taken) ready to go with these labels (borrowed; none: labels NULL): carried, drawn as `shown` says, attached. A buffer
+ * that cannot be read goes as it is, which is said. Not OK: there is no parcel, the frame is counted as flushed. The thread that passes
+ * frames on. */
 GstFlowReturn kerb_seg_dress(KerbSeg *self, GstBuffer *frame, guint64 number, const KerbSegMask *mask, KerbSegParcel *parcel);
 /* Dresses and sends it. */
 GstFlowReturn kerb_seg_pass(KerbSeg *self, GstBuffer *frame, guint64 number, const KerbSegMask *mask, gboolean fails);
@@ -268,8 +270,8 @@ gboolean kerb_seg_is_turn(const KerbSeg *self, guint64 number);
 GstStructure *kerb_seg_stats(KerbSeg *self);
 /* Labels were made: rate of inference and, in every-frame mode, latency. Posts LATENCY when the answer changes. */
 void kerb_seg_report_inference(KerbSeg *self, const KerbTimes *times);
-/* A frame left: rate, ages, counters. */
-void kerb_seg_report_frame(KerbSeg *self, const KerbSegParcel *parcel);
+/* A frame left: rate, ages, counters. Not taken: downstream was flushing. */
+void kerb_seg_report_frame(KerbSeg *self, const KerbSegParcel *parcel, gboolean taken);
 /* Latency and rates at the start of a stream of this format, and at the change of live-mode or max-wait. Streaming thread. */
 void kerb_seg_report_format(KerbSeg *self);
 /* Adds the element's share to an answered LATENCY query. */

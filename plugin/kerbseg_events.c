@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* kerbseg's events and caps: what comes between frames. Every serialised event waits until the frames before it have been pushed, so it comes
- * after all of them. See kerbseg.h. */
+/* kerbseg's events and caps: what comes between frames. Every serialised event waits until the frames before it have been pushed, so it
+ * comes after all of them. See kerbseg.h. */
 #include "kerbseg.h"
 #include "pool.h"
 #include "post.h"

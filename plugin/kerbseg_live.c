@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* kerbseg's live modes: video goes on at its own pace, the network takes the newest frame whenever it is free. See kerbseg.h.
  *
- * A frame is offered to the inference thread, which keeps the newest one only, and passes with the labels that are there: at once (latest), or
- * when its own have come, cannot come any more, or have taken max-wait (hold). The offer is a reference to the frame's buffer, which
- * is what keeps everybody from writing to it while the network reads: not even its metadata may be written then, so in latest a frame that is
+ * A frame is offered to the inference thread, which keeps the newest one only, and passes with the labels that are there: at once (latest),
+ * or when its own have come, cannot come any more, or have taken max-wait (hold). The offer is a reference to the frame's buffer, which is
+ * what keeps everybody from writing to it while the network reads: not even its metadata may be written then, so in latest a frame that is
  * not drawn elsewhere gets its metadata first and is offered after. (A second header over the same memory would do, too, but then
  * buffer pools throw the memory away: they take back only what nobody else holds.) */
 #include "kerbseg.h"
@@ -80,12 +80,7 @@ static GstFlowReturn kerb_seg_latest_enter(KerbSeg *self, GstBuffer *in, gboolea
     g_mutex_unlock(&self->lock);
     GstFlowReturn flow = kerb_seg_dress(self, in, number, &mask, &parcel);
     kerb_seg_mask_clear(&mask);
-    if (flow != GST_FLOW_OK) {
-        g_mutex_lock(&self->lock);
-        self->counters.flushed++;
-        g_mutex_unlock(&self->lock);
-        return flow;
-    }
+    if (flow != GST_FLOW_OK) return flow;
     if (chosen && !drawn && !parcel.fails) {
         g_mutex_lock(&self->lock);
         kerb_seg_live_offer(self, parcel.picture, number);

@@ -2,8 +2,8 @@
 /* Labels of one frame on another: what a frame gets that passes without waiting for its own. Whether the newest labels are fresh enough,
  * carrying them along by motion, drawing, metadata, maps for the pads. See kerbseg.h.
  *
- * Copies: the picture is drawn from the frame into another buffer in one pass (in place where the network does not need the frame and nobody
- * else has it); with visualize=none the frame itself goes on. The pixels of a frame are never copied beside that. Labels are copied
+ * Copies: the picture is drawn from the frame into another buffer in one pass (in place where the network does not need the frame and
+ * nobody else has it); with visualize=none the frame itself goes on. The pixels of a frame are never copied beside that. Labels are copied
  * (1 byte a pixel) only for a request pad, and only where they are another frame's: that buffer has to have time stamps of its own. */
 #include "kerbseg.h"
 #include "video.h"
@@ -45,7 +45,8 @@ static GstClockTimeDiff kerb_seg_age(GstClockTime pts, GstClockTime source_pts)
     return GST_CLOCK_DIFF(source_pts, pts);
 }
 
-/* With a limit set, labels of unknown age are taken as too old. Played backwards, ages are negative: what counts is how far away they are. */
+/* With a limit set, labels of unknown age are taken as too old. Played backwards, ages are negative: what counts is how far away they are.
+ */
 static gboolean kerb_seg_is_fresh(const KerbSegMask *mask, guint64 number, GstClockTimeDiff age, GstClockTime max_age)
 {
     if (!mask->labels) return FALSE;
@@ -133,8 +134,8 @@ static GstBuffer *kerb_seg_copy_map(KerbSeg *self, GstBuffer *from, GstBuffer *f
     return map.buffer;
 }
 
-/* What goes to the request pads: maps that are the frame's own as they are, others as copies with its time stamps; where there are no labels,
- * KERB_LABEL_NONE and a confidence of 0 everywhere, so that the streams stay in step. */
+/* What goes to the request pads: maps that are the frame's own as they are, others as copies with its time stamps; where there are no
+ * labels, KERB_LABEL_NONE and a confidence of 0 everywhere, so that the streams stay in step. */
 static void kerb_seg_pack_maps(KerbSeg *self, const KerbSegMask *mask, gboolean own, KerbSegParcel *parcel)
 {
     GstBuffer *const maps[KERB_SEG_MAPS] = {mask->labels, mask->confidence};
@@ -201,7 +202,8 @@ GstFlowReturn kerb_seg_dress(KerbSeg *self, GstBuffer *frame, guint64 number, co
         in.buffer = gst_buffer_make_writable(frame);
         out.buffer = NULL;
     }
-    gboolean in_place = !out.buffer, ok = flow == GST_FLOW_OK && kerb_seg_map(&in, &self->info, in_place && draws ? GST_MAP_READWRITE : GST_MAP_READ) &&
+    gboolean in_place = !out.buffer, ok = flow == GST_FLOW_OK &&
+                                          kerb_seg_map(&in, &self->info, in_place && draws ? GST_MAP_READWRITE : GST_MAP_READ) &&
                                           (in_place || kerb_seg_map(&out, &self->info, GST_MAP_WRITE));
     gboolean own = ok && kerb_seg_carry(self, &in, number, &mask);
     if (ok && draws) kerb_seg_draw(self, &in, &out, mask.labels);
@@ -217,8 +219,11 @@ GstFlowReturn kerb_seg_dress(KerbSeg *self, GstBuffer *frame, guint64 number, co
     } else if (flow == GST_FLOW_OK) {
         parcel->source_number = 0;
         kerb_seg_give_up(self, in.buffer, parcel);
-    } else {
+    } else { /* no buffer to draw into: the pads are flushing */
         gst_buffer_unref(in.buffer);
+        g_mutex_lock(&self->lock);
+        self->counters.flushed++;
+        g_mutex_unlock(&self->lock);
     }
     gst_clear_buffer(&out.buffer);
     kerb_seg_mask_clear(&mask);

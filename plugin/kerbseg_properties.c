@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* kerbseg's properties. They are only kept here: the model takes its own at the start, the stream the others frame by frame. See kerbseg.h. */
+/* kerbseg's properties. They are only kept here: the model takes its own at the start, the stream the others frame by frame. See kerbseg.h.
+ */
 #include "kerbseg.h"
 #include "post.h"
 
@@ -199,10 +200,11 @@ static void kerb_seg_install_enums(GObjectClass *klass)
     g_object_class_install_property(klass, PROP_COLOR,
                                     g_param_spec_enum("color", "Colour", "The network's input channels. Since: 0.1", kerb_color_get_type(),
                                                       KERB_COLOR_AUTO, KERB_SEG_AT_START));
-    g_object_class_install_property(klass, PROP_SMOOTHING,
-                                    g_param_spec_enum("smoothing", "Smoothing",
-                                                      "Calms labels over time, multi-class, on the scores; forgets at cuts and seeks. Since: 0.1",
-                                                      kerb_smoothing_get_type(), KERB_SMOOTHING_OFF, KERB_SEG_AT_START));
+    g_object_class_install_property(
+        klass, PROP_SMOOTHING,
+        g_param_spec_enum("smoothing", "Smoothing",
+                          "Calms labels over time, multi-class, on the scores; forgets at cuts and seeks. Since: 0.1",
+                          kerb_smoothing_get_type(), KERB_SMOOTHING_OFF, KERB_SEG_AT_START));
 }
 
 #define KERB_SEG_ANY_TIME (G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING)
@@ -211,7 +213,8 @@ static void kerb_seg_install_live(GObjectClass *klass)
 {
     g_object_class_install_property(
         klass, PROP_LIVE_MODE,
-        g_param_spec_enum("live-mode", "Live mode", "What happens when frames come faster than the network runs. Video is never dropped. Since: 0.1",
+        g_param_spec_enum("live-mode", "Live mode",
+                          "What happens when frames come faster than the network runs. Video is never dropped. Since: 0.1",
                           kerb_live_mode_get_type(), KERB_LIVE_EVERY_FRAME, KERB_SEG_ANY_TIME));
     g_object_class_install_property(klass, PROP_MAX_WAIT,
                                     g_param_spec_uint64("max-wait", "Maximum wait",
@@ -234,11 +237,11 @@ static void kerb_seg_install_live(GObjectClass *klass)
                              KERB_SEG_ANY_TIME));
     g_object_class_install_property(
         klass, PROP_STATS,
-        g_param_spec_boxed(
-            "stats", "Statistics",
-            "Counters since start (frames-in, -out, -flushed, -errored; inferred, reused, unlabelled, inference-skipped), rates of video and "
-            "inference, mean and last stage times in ms, backend, ages and latency in ns, network size. Since: 0.1",
-            GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+        g_param_spec_boxed("stats", "Statistics",
+                           "Counters since start (frames-in, -out, -flushed, -errored; inferred, reused, unlabelled, inference-skipped), "
+                           "rates of video and "
+                           "inference, mean and last stage times in ms, backend, ages and latency in ns, network size. Since: 0.1",
+                           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
 void kerb_seg_install_properties(GObjectClass *klass)

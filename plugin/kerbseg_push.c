@@ -40,18 +40,21 @@ void kerb_seg_stamp_map(GstBuffer *map, GstBuffer *frame)
     if (map) gst_buffer_copy_into(map, frame, GST_BUFFER_COPY_FLAGS | GST_BUFFER_COPY_TIMESTAMPS, 0, (gsize)-1);
 }
 
-/* Pushes a picture (taken). A branch that has said EOS wants no more of this segment, while those of the maps may. */
-static GstFlowReturn kerb_seg_push(KerbSeg *self, GstBuffer *picture)
+/* Pushes a picture (taken). A branch that has said EOS wants no more of this segment, while those of the maps may. *taken: whether
+ * downstream had it, rather than was flushing. */
+static GstFlowReturn kerb_seg_push(KerbSeg *self, GstBuffer *picture, gboolean *taken)
 {
     GstPad *src = GST_BASE_TRANSFORM_SRC_PAD(self);
     g_mutex_lock(&self->lock);
     gboolean ended = self->picture_ended;
     g_mutex_unlock(&self->lock);
+    *taken = TRUE;
     if (ended) {
         gst_buffer_unref(picture);
         return kerb_seg_combine(self, src, GST_FLOW_EOS);
     }
     GstFlowReturn flow = gst_pad_push(src, picture);
+    *taken = flow != GST_FLOW_FLUSHING;
     g_mutex_lock(&self->lock);
     self->picture_ended = flow == GST_FLOW_EOS;
     g_mutex_unlock(&self->lock);
@@ -73,7 +76,8 @@ GstFlowReturn kerb_seg_send(KerbSeg *self, KerbSegParcel *parcel)
         gst_clear_buffer(&parcel->maps[i]);
     }
     /* Nothing is held while downstream takes its time: upstream may have few buffers. */
-    GstFlowReturn flow = kerb_seg_push(self, g_steal_pointer(&parcel->picture));
-    kerb_seg_report_frame(self, parcel);
+    gboolean taken;
+    GstFlowReturn flow = kerb_seg_push(self, g_steal_pointer(&parcel->picture), &taken);
+    kerb_seg_report_frame(self, parcel, taken);
     return flow;
 }

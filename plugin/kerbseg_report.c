@@ -41,10 +41,10 @@ GstStructure *kerb_seg_stats(KerbSeg *self)
         kerb_seg_ms(engine.compile_ns), "age", G_TYPE_INT64, (gint64)age, "latency", G_TYPE_UINT64, latency, "backend", G_TYPE_STRING,
         engine.backend, "slots", G_TYPE_INT, engine.slots, "network-width", G_TYPE_INT, engine.network_width_px, "network-height",
         G_TYPE_INT, engine.network_height_px, NULL);
-    gst_structure_set(stats, "live-mode", G_TYPE_STRING, kerb_seg_mode_name(mode), "inferred", G_TYPE_UINT64, n.inferred, "reused", G_TYPE_UINT64,
-                      n.reused, "unlabelled", G_TYPE_UINT64, n.unlabelled, "inference-skipped", G_TYPE_UINT64, skipped, "inference-fps",
-                      G_TYPE_DOUBLE, inference_fps, "age-mean", G_TYPE_INT64, mean_age, "age-max", G_TYPE_INT64, (gint64)n.age_max_ns,
-                      "age-unknown", G_TYPE_UINT64, n.out + n.errored - n.unlabelled - n.aged, NULL);
+    gst_structure_set(stats, "live-mode", G_TYPE_STRING, kerb_seg_mode_name(mode), "inferred", G_TYPE_UINT64, n.inferred, "reused",
+                      G_TYPE_UINT64, n.reused, "unlabelled", G_TYPE_UINT64, n.unlabelled, "inference-skipped", G_TYPE_UINT64, skipped,
+                      "inference-fps", G_TYPE_DOUBLE, inference_fps, "age-mean", G_TYPE_INT64, mean_age, "age-max", G_TYPE_INT64,
+                      (gint64)n.age_max_ns, "age-unknown", G_TYPE_UINT64, n.out + n.errored - n.unlabelled - n.aged, NULL);
     return stats;
 }
 
@@ -105,16 +105,22 @@ void kerb_seg_report_inference(KerbSeg *self, const KerbTimes *times)
     g_mutex_lock(&self->lock);
     kerb_seg_rate_count(&self->inference_rate, now_us);
     /* In the live modes video does not wait for the network. */
-    gboolean changed = self->mode == KERB_LIVE_EVERY_FRAME && kerb_seg_follow_latency(self, times->in_ns + times->net_ns + times->out_ns, now_us);
+    gboolean changed =
+        self->mode == KERB_LIVE_EVERY_FRAME && kerb_seg_follow_latency(self, times->in_ns + times->net_ns + times->out_ns, now_us);
     g_mutex_unlock(&self->lock);
     if (changed) gst_element_post_message(GST_ELEMENT(self), gst_message_new_latency(GST_OBJECT(self)));
 }
 
-void kerb_seg_report_frame(KerbSeg *self, const KerbSegParcel *parcel)
+void kerb_seg_report_frame(KerbSeg *self, const KerbSegParcel *parcel, gboolean taken)
 {
     gint64 now_us = g_get_monotonic_time();
     g_mutex_lock(&self->lock);
     KerbSegCounters *n = &self->counters;
+    if (!taken) {
+        n->flushed++;
+        g_mutex_unlock(&self->lock);
+        return;
+    }
     gboolean fails = parcel->fails || parcel->number == self->live.failing;
     n->out += !fails;
     n->errored += fails;
