@@ -136,9 +136,9 @@ static void kerb_eval_curve(KerbEval *e, const KerbEvalFrame *f)
 static int kerb_eval_save(const KerbEval *e, const KerbEvalFrame *f)
 {
     gsize pixels = (gsize)e->width * (gsize)e->height;
-    guint8 *values = g_malloc(pixels);
+    guint8 *values = g_malloc(pixels), none = e->dataset->kind == KERB_DATASET_CITYSCAPES ? 0 : KERB_VOID; /* cityscapesScripts knows no 255; 0 is "unlabeled" */
     gchar *name = g_strconcat(f->name, ".png", NULL), *path = g_build_filename(e->wish->save, name, NULL);
-    for (gsize i = 0; i < pixels; i++) values[i] = e->prediction[i] < e->match.n ? (guint8)e->match.classes[e->prediction[i]].dataset_id : KERB_VOID;
+    for (gsize i = 0; i < pixels; i++) values[i] = e->prediction[i] < e->match.n ? (guint8)e->match.classes[e->prediction[i]].dataset_id : none;
     gboolean ok = kerb_labelmap_write(path, values, e->width, e->height);
     if (!ok) kerb_say("%s cannot be written: %s.", path, g_strerror(errno));
     g_free(values);

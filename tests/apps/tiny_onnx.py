@@ -3,6 +3,8 @@
 
     model(path)                     the colour model: a pixel's class is its strongest channel (red, green or blue). One 1x1 convolution, 64x36.
     model(path, operator="NoSuch")  the same with an operator in it that nobody has
+    nearest(path, classes)          a pixel's class is the one whose colour is nearest: pictures painted in class colours say what it shall find
+    sloped(path, names)             two classes; the score of the second is (red - 128) / 40, of the first 0
 """
 import json
 import struct
@@ -57,3 +59,27 @@ def model(path, width=64, height=36, operator=None, card=True, classes=3):
         with open(str(path).replace(".onnx", ".json"), "w") as f:
             json.dump({"card": 1, "name": "strongest channel", "classes": named}, f)
     return path
+
+
+def _write(path, weights, bias, width, height, card):
+    n = len(bias)
+    graph = _bytes(1, _node("Conv", ["image", "weight", "bias"], ["scores"], "colours")) + _bytes(2, "tiny")
+    graph += _bytes(5, _tensor("weight", [n, 3, 1, 1], weights)) + _bytes(5, _tensor("bias", [n], bias))
+    graph += _bytes(11, _value("image", [1, 3, height, width])) + _bytes(12, _value("scores", [1, n, height, width]))
+    with open(path, "wb") as f:
+        f.write(_int(1, 8) + _bytes(2, "tiny_onnx.py") + _bytes(7, graph) + _bytes(8, _bytes(1, "") + _int(2, 13)))
+    if card:
+        with open(str(path).replace(".onnx", ".json"), "w") as f:
+            json.dump({"card": 1, "input": {"scale": 1}, **card}, f)
+    return path
+
+
+def nearest(path, classes, width=64, height=36, card=True):
+    """classes: as in a card, with "color": [r, g, b]. |x - c|^2 is least where 2 x c - |c|^2 is greatest."""
+    weights = [2.0 * v for c in classes for v in c["color"]]
+    bias = [-float(sum(v * v for v in c["color"])) for c in classes]
+    return _write(path, weights, bias, width, height, {"classes": classes} if card else {})
+
+
+def sloped(path, classes, width=64, height=36):
+    return _write(path, [0.0, 0.0, 0.0, 1 / 40, 0.0, 0.0], [0.0, -128 / 40], width, height, {"classes": classes})
