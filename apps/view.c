@@ -223,7 +223,7 @@ static gboolean kerb_view_is_due(KerbView *v, GstSample *next)
 {
     if (v->stream->source->live || v->one || v->frames_wanted) return TRUE;
     gint64 now = g_get_monotonic_time(), time = kerb_view_sample_time_ns(next), due = v->pace_us + (time - v->pace_ns) / 1000;
-    if (!v->pace_us || now - due > LATE_US || due - now > 10 * G_USEC_PER_SEC) {
+    if (!v->pace_us || now - due > LATE_US) {
         v->pace_us = now;
         v->pace_ns = time;
         due = now;
@@ -312,7 +312,7 @@ static gboolean kerb_view_is_settled(KerbView *v)
 
 static void kerb_view_play_script(KerbView *v)
 {
-    if (!v->script || !kerb_view_is_settled(v)) return;
+    if (!v->script || v->quit || !kerb_view_is_settled(v)) return;
     KerbViewScriptWish wish = kerb_view_script_next(v->script, v->stats.shown);
     if (wish.what == KERB_SCRIPT_RESIZE) kerb_view_window_resize(v->window, wish.width, wish.height);
     if (wish.what == KERB_SCRIPT_SHOT) kerb_view_save(v, wish.path);
