@@ -19,7 +19,7 @@ static int kerb_bench_pull(KerbBenchFrames *frames, KerbSource *source, GstEleme
     GstBus *bus = gst_element_get_bus(pipeline);
     int exit_code = KERB_EXIT_OK;
     gst_element_set_state(pipeline, GST_STATE_PLAYING);
-    while (frames->n < KERB_BENCH_FRAMES && !gst_app_sink_is_eos(GST_APP_SINK(sink))) {
+    while (frames->n < frames->most && !gst_app_sink_is_eos(GST_APP_SINK(sink))) {
         GstSample *sample = gst_app_sink_try_pull_sample(GST_APP_SINK(sink), GST_SECOND / 5);
         if (sample) {
             gst_video_info_from_caps(&frames->info, gst_sample_get_caps(sample));
@@ -102,8 +102,7 @@ static int kerb_bench_order(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Nearest rank, in ms; sorts. */
-static gdouble kerb_bench_quantile(GArray *ns, gdouble q)
+gdouble kerb_bench_quantile(GArray *ns, gdouble q)
 {
     if (!ns->len) return 0;
     qsort(ns->data, ns->len, sizeof(gint64), kerb_bench_order);
@@ -149,22 +148,21 @@ static void kerb_bench_machine(char *text, gsize bytes)
 }
 
 typedef struct KerbBenchWish {
-    gboolean library, element;
+    gboolean library, element, live;
+    gdouble live_fps;
     gchar *size, *source;
     gint64 frames;
     gdouble seconds;
 } KerbBenchWish;
 
-static int kerb_bench_measure(const KerbOptions *o, const KerbBenchWish *wish, const KerbBenchFrames *frames)
+static int kerb_bench_measure(const KerbOptions *o, const KerbBenchWish *wish, const KerbBenchFrames *frames, const char *machine)
 {
     static const struct {
         const char *name;
         int (*run)(KerbBench *bench);
     } paths[] = { { "library", kerb_bench_library }, { "element", kerb_bench_element } };
     const gboolean wanted[] = { wish->library, wish->element };
-    char machine[sizeof((KerbDevice *)0)->description];
     int exit_code = KERB_EXIT_OK;
-    kerb_bench_machine(machine, sizeof machine);
     json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:s, s:i}", "model", o->model, "machine", machine, "width", frames->info.width, "height", frames->info.height,
                              "format", "I420", "threads", o->threads);
     for (int i = 0; i < 2 && !exit_code; i++) {
@@ -193,7 +191,8 @@ static int kerb_bench_measure(const KerbOptions *o, const KerbBenchWish *wish, c
 static int kerb_bench_all(const KerbOptions *o, KerbBenchWish *wish)
 {
     gint width = 0, height = 0;
-    KerbBenchFrames frames = { .n = 0 };
+    KerbBenchFrames frames = { .most = wish->live ? KERB_BENCH_LIVE_FRAMES : KERB_BENCH_FRAMES };
+    char machine[sizeof((KerbDevice *)0)->description];
     if (o->arguments[0]) {
         kerb_say("kerb bench takes no argument (\"%s\"): frames come from --source SOURCE.", o->arguments[0]);
         return KERB_EXIT_USAGE;
@@ -202,33 +201,45 @@ static int kerb_bench_all(const KerbOptions *o, KerbBenchWish *wish)
         kerb_say("--frames and --seconds are numbers above 0.");
         return KERB_EXIT_USAGE;
     }
+    if (wish->live && (wish->library || wish->element || wish->frames)) {
+        kerb_say("--live measures a stream of --seconds at --live-fps; it goes without --library, --element and --frames.");
+        return KERB_EXIT_USAGE;
+    }
+    if (!(wish->live_fps >= 1 && wish->live_fps <= 1000)) {
+        kerb_say("--live-fps=%g is outside 1 to 1000 frames a second.", wish->live_fps);
+        return KERB_EXIT_USAGE;
+    }
     if (wish->size && !kerb_options_size("--size", wish->size, &width, &height)) return KERB_EXIT_USAGE;
     if (!wish->library && !wish->element) wish->library = wish->element = TRUE;
     if (!kerb_plugin_load()) return KERB_EXIT_INTERNAL;
     kerb_say_log(o->verbose);
     int exit_code = wish->size || wish->source ? KERB_EXIT_OK : kerb_bench_default_size(o, &width, &height);
     if (!exit_code) exit_code = kerb_bench_frames_read(&frames, wish->source, width, height, o->rate);
-    if (!exit_code) exit_code = kerb_bench_measure(o, wish, &frames);
+    kerb_bench_machine(machine, sizeof machine);
+    if (!exit_code && wish->live) exit_code = kerb_bench_live(o, &frames, wish->live_fps, wish->seconds, machine);
+    else if (!exit_code) exit_code = kerb_bench_measure(o, wish, &frames, machine);
     kerb_bench_frames_clear(&frames);
     return exit_code;
 }
 
 static int kerb_bench_run(const KerbCommand *command, int argc, char **argv)
 {
-    KerbBenchWish wish = { .seconds = 5 };
+    KerbBenchWish wish = { .seconds = 5, .live_fps = 30 };
     const GOptionEntry own[] = {
         { "library", 0, 0, G_OPTION_ARG_NONE, &wish.library, "Measure the library (default: both)", NULL },
         { "element", 0, 0, G_OPTION_ARG_NONE, &wish.element, "Measure the element kerbseg", NULL },
+        { "live", 0, 0, G_OPTION_ARG_NONE, &wish.live, "Measure a live stream: rate, lost frames, age of labels, latency", NULL },
+        { "live-fps", 0, 0, G_OPTION_ARG_DOUBLE, &wish.live_fps, "Frames a second of the live stream (default 30)", "FPS" },
         { "size", 0, 0, G_OPTION_ARG_STRING, &wish.size, "Size of the frames (default: the network's input, or the source's)", "WxH" },
-        { "source", 0, 0, G_OPTION_ARG_FILENAME, &wish.source, "Take the first 16 frames of this (default: the synthetic drive)", "SOURCE" },
+        { "source", 0, 0, G_OPTION_ARG_FILENAME, &wish.source, "Take the first 16 (--live: 64) frames of this (default: the synthetic drive)", "SOURCE" },
         { "frames", 0, 0, G_OPTION_ARG_INT64, &wish.frames, "Measure so many frames, each", "N" },
         { "seconds", 0, 0, G_OPTION_ARG_DOUBLE, &wish.seconds, "Measure so long, each (default 5)", "S" },
         { 0 },
     };
     KerbOptions o;
     int exit_code;
-    if (kerb_options_parse(command, &o, KERB_OPTIONS_NETWORK | KERB_OPTIONS_DISPLAY | KERB_OPTIONS_SOURCE | KERB_OPTIONS_JSON | KERB_OPTIONS_QUIET, own, argc, argv,
-                           &exit_code))
+    if (kerb_options_parse(command, &o, KERB_OPTIONS_NETWORK | KERB_OPTIONS_DISPLAY | KERB_OPTIONS_SOURCE | KERB_OPTIONS_JSON | KERB_OPTIONS_QUIET | KERB_OPTIONS_LIVE, own,
+                           argc, argv, &exit_code))
         exit_code = kerb_bench_all(&o, &wish);
     kerb_options_clear(&o);
     g_free(wish.size);
@@ -243,8 +254,11 @@ const KerbCommand kerb_command_bench = {
     .description = "Examples:\n"
                    "  kerb bench --model net.onnx --threads 2\n"
                    "  kerb bench --element --size 1280x720 --seconds 10 --json\n"
-                   "  kerb bench --source drive.mp4 --precision bf16 --frames 300\n\n"
+                   "  kerb bench --source drive.mp4 --precision bf16 --frames 300\n"
+                   "  kerb bench --live --source drive.mp4 --size 1280x720 --seconds 600\n\n"
                    "frame: from one finished frame to the next, with the ring full; in, net, out: the stages of one frame; total: their sum.\n"
-                   "Frames are made beforehand, the first half second is not counted, p99 is by nearest rank.\n",
+                   "Frames are made beforehand, the first half second is not counted, p99 is by nearest rank.\n"
+                   "--live: frames are sent at their time, whatever the element does. age: how much older the frame is that the labels come from; latency: from\n"
+                   "sending to arriving behind the element.\n",
     .run = kerb_bench_run,
 };

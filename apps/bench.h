@@ -7,13 +7,14 @@
 
 #include <gst/video/video.h>
 
-#define KERB_BENCH_FRAMES 16
+#define KERB_BENCH_FRAMES 16      /* enough that no cache holds them */
+#define KERB_BENCH_LIVE_FRAMES 64 /* more than two seconds of motion */
 
 /* Frames that were made before anything is timed. */
 typedef struct KerbBenchFrames {
     GstVideoInfo info; /* I420 */
-    GstBuffer *buffers[KERB_BENCH_FRAMES];
-    guint n;
+    GstBuffer *buffers[KERB_BENCH_LIVE_FRAMES];
+    guint n, most; /* most: how many are wanted */
 } KerbBenchFrames;
 
 /* FRAME: from one finished frame to the next; the others: the engine's own stage times; TOTAL: in + net + out. */
@@ -43,6 +44,12 @@ gboolean kerb_bench_add(KerbBench *bench, const KerbTimes *times);
 /* Both return an exit code, having said what is wrong. */
 int kerb_bench_library(KerbBench *bench);
 int kerb_bench_element(KerbBench *bench);
+
+/* A live stream of these frames for so many seconds, and its report. Returns an exit code, having said what is wrong. */
+int kerb_bench_live(const KerbOptions *options, const KerbBenchFrames *frames, gdouble fps, gdouble seconds, const char *machine);
+
+/* Nearest rank, in ms; sorts. */
+gdouble kerb_bench_quantile(GArray *ns, gdouble q);
 
 /* Frames of `source` (NULL: the synthetic drive), at width x height (0: the source's own). Returns an exit code, having said what is wrong. */
 int kerb_bench_frames_read(KerbBenchFrames *frames, const char *source, gint width, gint height, gdouble rate);

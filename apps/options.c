@@ -65,7 +65,7 @@ static void kerb_options_add_main(GOptionContext *context, KerbOptions *o, unsig
 static void kerb_options_complain(const KerbCommand *command, const GError *error, const GOptionEntry *own)
 {
     static const char *const shared[] = { "model", "card", "labels", "palette", "backend", "precision", "threads", "network-size", "fit", "visualize", "alpha",
-                                          "live-mode", "max-age", "carry", "smoothing", "classes", "rate", "json", "quiet", "verbose", "help" };
+                                          "live-mode", "max-age", "max-wait", "inference-interval", "carry", "smoothing", "classes", "rate", "json", "quiet", "verbose", "help" };
     const char *dashes = strstr(error->message, "--"), *near = NULL;
     if (g_error_matches(error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION) && dashes) {
         GPtrArray *names = g_ptr_array_new();
@@ -155,7 +155,7 @@ static gboolean kerb_options_check(KerbOptions *o, int *exit_code)
 
 gboolean kerb_options_parse(const KerbCommand *command, KerbOptions *o, unsigned sets, const GOptionEntry *own, int argc, char **argv, int *exit_code)
 {
-    *o = (KerbOptions){ .alpha = 0.5, .rate = 25 };
+    *o = (KerbOptions){ .alpha = 0.5, .rate = 25, .max_wait_ms = 50, .inference_interval = 1 };
     GOptionContext *context = g_option_context_new(command->arguments);
     gchar *name = g_strdup_printf("kerb %s", command->name);
     g_set_prgname(name);

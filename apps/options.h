@@ -36,6 +36,8 @@ typedef struct KerbOptions {
     gdouble rate;
     gchar *live_mode, *smoothing; /* checked names; NULL: not said */
     gdouble max_age_ms;           /* 0: no limit */
+    gdouble max_wait_ms;
+    gint inference_interval;
     gboolean carry;
     gboolean json, quiet, verbose;
     gchar **arguments; /* what is left; NULL-terminated, never NULL after parsing */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* `kerb record`: SOURCE -> kerbseg -> Matroska. This file: the command line, the main loop with its signals, and the summary at the end. */
 #include "record.h"
+#include "options_live.h"
 
 #include "models.h"
 #include "say.h"
@@ -91,6 +92,7 @@ static int kerb_record_build(KerbRecord *r, const gchar *source)
     GstElement *sink = kerb_element("appsink");
     if (!r->kerbseg || !sink) return KERB_EXIT_INTERNAL;
     kerb_options_apply(&r->options, r->kerbseg);
+    kerb_options_apply_live(&r->options, r->source->live, r->kerbseg);
     g_object_set(r->kerbseg, "confidence", r->confidence, NULL);
     g_object_set(sink, "sync", FALSE, "max-buffers", 2u, NULL);
     GstAppSinkCallbacks callbacks = { .new_sample = kerb_record_sample, .eos = kerb_record_eos };
@@ -391,7 +393,7 @@ static int kerb_record_run(const KerbCommand *command, int argc, char **argv)
     };
     int exit_code;
     const gchar *source = NULL;
-    if (kerb_options_parse(command, &r.options, KERB_OPTIONS_NETWORK | KERB_OPTIONS_DISPLAY | KERB_OPTIONS_SOURCE | KERB_OPTIONS_JSON | KERB_OPTIONS_QUIET, own,
+    if (kerb_options_parse(command, &r.options, KERB_OPTIONS_NETWORK | KERB_OPTIONS_DISPLAY | KERB_OPTIONS_SOURCE | KERB_OPTIONS_JSON | KERB_OPTIONS_QUIET | KERB_OPTIONS_LIVE, own,
                            argc, argv, &exit_code)) {
         exit_code = KERB_EXIT_USAGE;
         source = kerb_options_single(command, &r.options, "SOURCE");

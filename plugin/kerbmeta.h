@@ -44,7 +44,7 @@ typedef struct KerbSegMeta {
     GBytes *classes;         /**< KerbClass[]; use kerb_seg_meta_classes(). Shared by all frames of a stream */
     GstClockTime pts;        /**< of the frame when it passed kerbseg, or GST_CLOCK_TIME_NONE */
     GstClockTime source_pts; /**< of the frame that the labels were computed from */
-    GstClockTimeDiff age;    /**< pts - source_pts; 0 where either is not known */
+    GstClockTimeDiff age;    /**< pts - source_pts; 0 where either is not known. Not 0: labels of another frame, see live-mode */
     KerbTimes times;         /**< durations of the stages */
     gpointer reserved[4];
 } KerbSegMeta;

@@ -108,6 +108,23 @@ class Reports(KerbCase):
         self.assertIn("ref", self.kerb("devices").stdout)
         self.refused(2, "devices", "extra", says="extra")
 
+    def test_bench_live(self):
+        """A simulated camera: every frame arrives, at the camera's rate, with labels of known age."""
+        command = ["bench", "--live", "--model", self.model, "--size", "70x50", "--seconds", 1, "--live-fps", 40]
+        report = json.loads(self.kerb(*command, "--json").stdout)
+        self.assertEqual((report["frames"], report["lost"], report["live_mode"]), (41, 0, "latest"))
+        self.assertGreater(report["fps"], 20)
+        self.assertGreaterEqual(report["age_ms"]["median"], 25)  # nothing is younger than one frame where no frame waits
+        self.assertGreaterEqual(report["latency_ms"]["max"], report["latency_ms"]["median"])
+        held = json.loads(self.kerb(*command, "--live-mode", "hold", "--max-wait", 1000, "--json").stdout)
+        self.assertEqual((held["lost"], held["without_labels"], held["live_mode"]), (0, 0, "hold"))
+        self.assertIn("latency added", self.kerb(*command, "--carry", "--smoothing", "light", "--max-age", 500).stdout)
+        self.refused(2, *command, "--element", says="--element")
+        self.refused(2, *command, "--live-mode", "soon", says="every-frame, latest, hold")
+        self.refused(2, *command, "--max-wait", -1, says="--max-wait")
+        self.refused(2, *command, "--inference-interval", 0, says="--inference-interval")
+        self.refused(2, "bench", "--live", "--live-fps", 0, says="--live-fps")
+
     def test_bench(self):
         report = json.loads(self.kerb("bench", "--model", self.model, "--frames", 20, "--json").stdout)
         for path in ("library", "element"):
