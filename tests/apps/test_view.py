@@ -293,6 +293,15 @@ class Record(ViewCase):
         self.refused(2, "view", SMALL, "--model", self.model, "--headless", "--frames", 3, "--record", self.output, says="is there already")
 
 
+    def test_disk_full(self):
+        """The recording ends with a message, the view does not; and the exit code tells."""
+        states = self.view("frames 40\nsleep 0.5\nstate\nframes 5\nstate\nkey space\nshot on.png", "--record", "/dev/full", source=DRIVE, pause=False, code=5)
+        self.assertIsNone(states[0]["recording"])
+        self.assertIn("recording has ended", states[0]["notice"])
+        self.assertGreaterEqual(states[1]["shown"], states[0]["shown"] + 5)
+        self.assertIn("/dev/full", self.stderr)
+        self.assertIn("the view goes on", self.stderr)
+
     def test_interrupted(self):
         """SIGINT ends the view, and finishes what is recorded."""
         view = subprocess.Popen([str(kerb_case.KERB), "view", SMALL + "&live=1", "--model", str(self.model), "--headless", "--frames", "100000", "--record", str(self.output)],
