@@ -26,6 +26,7 @@ typedef struct KerbMatching {
 static const char *const kerb_synonyms[][4] = {
     { "pavement", "sidewalk", "footpath", "" }, { "tree", "vegetation", "", "" }, { "pedestrian", "person", "", "" }, { "cyclist", "bicyclist", "", "" },
     { "sign", "traffic sign", "sign symbol", "signsymbol" }, { "pole", "column pole", "", "" },
+    { "traffic light", "light", "", "" },
 };
 
 /* "Column_Pole" -> "column pole". */

@@ -45,6 +45,10 @@ static gboolean kerb_eval_check(KerbEvalWish *wish)
         kerb_say("--mask-age=%d is outside 0 to %d frames.", wish->mask_age, KERB_MAX_HISTORY_FRAMES - 1);
         return FALSE;
     }
+    if (wish->interval < 1 || wish->interval > 1000) {
+        kerb_say("--inference-interval=%d is outside 1 to 1000 frames.", wish->interval);
+        return FALSE;
+    }
     if (wish->frames < 0) {
         kerb_say("--frames=%" G_GINT64_FORMAT " is not a number of frames.", wish->frames);
         return FALSE;
@@ -108,7 +112,7 @@ static int kerb_eval_all(const KerbOptions *o, KerbEvalWish *wish)
 
 static int kerb_eval_run(const KerbCommand *command, int argc, char **argv)
 {
-    KerbEvalWish wish = { 0 };
+    KerbEvalWish wish = { .interval = 1 };
     const GOptionEntry own[] = {
         { "dataset", 'd', 0, G_OPTION_ARG_STRING, &wish.dataset, "folder, camvid, cityscapes, kitti-road or test", "NAME" },
         { "split", 0, 0, G_OPTION_ARG_STRING, &wish.split, "Which split of a data set that has several (default val)", "NAME" },
@@ -116,23 +120,24 @@ static int kerb_eval_run(const KerbCommand *command, int argc, char **argv)
         { "frames", 0, 0, G_OPTION_ARG_INT64, &wish.frames, "The first N frames only (test: how many; default 250)", "N" },
         { "flicker", 0, 0, G_OPTION_ARG_NONE, &wish.flicker, "The frames are a drive: also measure how labels flicker", NULL },
         { "mask-age", 0, 0, G_OPTION_ARG_INT, &wish.mask_age, "A drive: also judge masks that are N frames old, as they are and carried along", "N" },
-        { "baseline", 0, 0, G_OPTION_ARG_NONE, &wish.baseline, "Also run every frame without smoothing, and say what differs", NULL },
+        { "inference-interval", 0, 0, G_OPTION_ARG_INT, &wish.interval, "Infer every Nth frame only; those between get the newest labels (see --carry)", "N" },
+        { "baseline", 0, 0, G_OPTION_ARG_NONE, &wish.baseline, "Also judge every frame's own labels, without smoothing, and say what differs", NULL },
         { "sheet", 0, 0, G_OPTION_ARG_FILENAME, &wish.sheet, "Also the worst frames, with truth and errors", "FILE.html|png" },
         { "save", 0, 0, G_OPTION_ARG_FILENAME, &wish.save, "Also every prediction as a PNG of the data set's numbers", "FOLDER" },
         { 0 },
     };
     KerbOptions o;
     int exit_code;
-    gboolean ok = kerb_options_parse(command, &o, KERB_OPTIONS_NETWORK | KERB_OPTIONS_SOURCE | KERB_OPTIONS_JSON | KERB_OPTIONS_QUIET, own, argc, argv, &exit_code);
+    gboolean ok = kerb_options_parse(command, &o, KERB_OPTIONS_NETWORK | KERB_OPTIONS_LIVE | KERB_OPTIONS_SOURCE | KERB_OPTIONS_JSON | KERB_OPTIONS_QUIET, own, argc, argv,
+                                     &exit_code);
     if (ok) {
         exit_code = KERB_EXIT_USAGE;
         wish.root = kerb_options_single(command, &o, "ROOT");
         if (!wish.split) wish.split = g_strdup("val");
-        if (!wish.carry) wish.carry = g_strdup("motion");
         if (wish.root && kerb_eval_check(&wish)) exit_code = kerb_eval_all(&o, &wish);
     }
     kerb_options_clear(&o);
-    gchar **strings[] = { &wish.dataset, &wish.split, &wish.map, &wish.sheet, &wish.save, &wish.carry };
+    gchar **strings[] = { &wish.dataset, &wish.split, &wish.map, &wish.sheet, &wish.save };
     for (gsize i = 0; i < G_N_ELEMENTS(strings); i++) g_free(*strings[i]);
     return exit_code;
 }
@@ -149,6 +154,8 @@ const KerbCommand kerb_command_eval = {
                    "  kerb eval --model net.onnx --dataset folder --map map.json my-frames\n"
                    "  kerb eval --dataset test 'test:night?seed=9&size=640x360' --frames 100\n"
                    "  kerb eval --model net.onnx --flicker drive.mp4\n"
+                   "  kerb eval --model net.onnx --dataset camvid --flicker --smoothing strong --baseline CamVid/val\n"
+                   "  kerb eval --model net.onnx --dataset camvid --live-mode latest --carry --rate 15 --baseline CamVid/val\n"
                    "  kerb eval --model net.onnx --dataset camvid --mask-age 2 --json CamVid/val\n\n"
                    "Frames go through kerbseg in a pipeline; what its labels pad gives is compared with the labels, pixel by pixel.\n",
     .run = kerb_eval_run,

@@ -20,8 +20,9 @@
 
 /* What the command line asks for. Strings are owned by it. */
 typedef struct KerbEvalWish {
-    gchar *dataset, *split, *map, *sheet, *save, *carry;
+    gchar *dataset, *split, *map, *sheet, *save;
     gint mask_age;        /* 0: not asked for */
+    gint interval;        /* between inferences, in frames */
     gint64 frames;        /* 0: all (test: 250) */
     gboolean flicker, baseline;
     KerbDatasetKind kind; /* of `dataset` */

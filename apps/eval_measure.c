@@ -86,7 +86,7 @@ static void kerb_eval_resize(KerbEval *e, const GstVideoInfo *info)
     e->height = info->height;
     guint8 **maps[] = { &e->labels, &e->prediction, &e->truth, &e->scratch, &e->moved, &e->labels_before, &e->prediction_before, &e->truth_before };
     for (gsize i = 0; i < G_N_ELEMENTS(maps); i++) *maps[i] = g_malloc(pixels);
-    gboolean carries = (e->wish->flicker || e->wish->mask_age) && strcmp(e->wish->carry, "none");
+    gboolean carries = e->wish->flicker || e->wish->mask_age;
     KerbVideoFormat format = kerb_eval_format(info);
     KerbError error;
     if (carries && kerb_carrier_new(&e->carrier, &format, MAX(e->wish->mask_age, 1) + 1, &error) != KERB_OK)

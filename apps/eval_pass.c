@@ -5,6 +5,7 @@
  * their own pace, so that inference is thinned as it would be. */
 #include "eval.h"
 #include "fault.h"
+#include "options_live.h"
 #include "progress.h"
 #include "say.h"
 #include "source.h"
@@ -130,9 +131,9 @@ static void kerb_eval_settings(KerbEvalRun *r)
 {
     kerb_options_apply(r->e->options, r->kerbseg);
     g_object_set(r->kerbseg, "visualize", (gint)KERB_VISUALIZE_NONE, NULL);
-    if (!r->e->plain) return;
-    static const char *const plain[][2] = { { "live-mode", "every-frame" }, { "smoothing", "off" } };
-    for (gsize i = 0; i < G_N_ELEMENTS(plain); i++) gst_util_set_object_arg(G_OBJECT(r->kerbseg), plain[i][0], plain[i][1]);
+    if (r->e->plain) return; /* every frame with labels of its own, as the element does where nobody says anything */
+    kerb_options_apply_live(r->e->options, FALSE, r->kerbseg);
+    g_object_set(r->kerbseg, "inference-interval", (guint)r->e->wish->interval, NULL);
 }
 
 static gboolean kerb_eval_build(KerbEvalRun *r)

@@ -57,12 +57,8 @@ static json_t *kerb_report_mask_age(const KerbEval *e)
     kerb_scores_of(&e->age_own, &own);
     kerb_scores_of(&e->age_held, &held);
     kerb_scores_of(&e->age_carried, &carried);
-    json_t *age = json_pack("{si so so}", "frames", e->wish->mask_age, "miou_own", kerb_number(own.miou), "miou_held", kerb_number(held.miou));
-    if (strcmp(e->wish->carry, "none")) {
-        json_object_set_new(age, "miou_carried", kerb_number(carried.miou));
-        json_object_set_new(age, "not_carried", json_integer((json_int_t)e->age_lost));
-    }
-    return age;
+    return json_pack("{si so so so sI}", "frames", e->wish->mask_age, "miou_own", kerb_number(own.miou), "miou_held", kerb_number(held.miou), "miou_carried",
+                     kerb_number(carried.miou), "not_carried", (json_int_t)e->age_lost);
 }
 
 static json_t *kerb_report_kitti(const KerbCurveScores *s, gboolean exact)
@@ -142,6 +138,9 @@ json_t *kerb_eval_report(const KerbEval *e, const KerbEval *baseline)
                              (json_int_t)e->without_mask, "dataset", e->dataset ? e->wish->dataset : "none", "root", e->wish->root, "model", e->options->model, "backend",
                              e->backend, "network_width", e->network_width, "network_height", e->network_height, "width", e->width, "height", e->height);
     if (!root) root = json_object(); /* a path that is not UTF-8 */
+    const KerbOptions *o = e->options;
+    json_object_update_new(root, json_pack("{ss ss sb si}", "live_mode", o->live_mode ? o->live_mode : "every-frame", "smoothing", o->smoothing ? o->smoothing : "off",
+                                           "carry", (int)o->carry, "inference_interval", e->wish->interval));
     if (e->dataset) kerb_report_labelled(root, e);
     if (e->wish->flicker) json_object_set_new(root, "flicker", kerb_report_flicker(e));
     json_object_set_new(root, "age_ms", kerb_report_ages(e));

@@ -201,6 +201,30 @@ class Drives(EvalCase):
             self.same(got["miou_held"], held)
             self.assertIn("miou_carried", got)
 
+    def test_interval(self):
+        """Every second frame is inferred: the others are judged by the mask before, which is what --mask-age says of it; the baseline has them all."""
+        self.classes_model(CAMVID, W, H)
+        frames = [(blobs(10 + i, W, H, range(11)), blobs(20 + i, W, H, range(11))) for i in range(4)]
+        root = self.data_set("thin", frames, W, COLORS)
+        report = self.evaluate(root, "camvid", "--inference-interval", 2, "--baseline", "--flicker")
+        thinned = [(frames[i][0], frames[i - i % 2][1]) for i in range(4)]
+        self.assertEqual(report["confusion"]["counts"], plain_metrics.confusion(thinned, 11))
+        self.assertEqual((report["inference_interval"], report["smoothing"], report["carry"]), (2, "off", False))
+        plain = plain_metrics.scores(plain_metrics.confusion(frames, 11))["miou"]
+        self.same(report["baseline"]["miou"], plain)
+        self.same(report["baseline"]["miou_change"], report["miou"] - plain)
+        self.same(report["baseline"]["flicker_ratio"], report["flicker"]["share"] / report["baseline"]["flicker"]["share"])
+
+    def test_latest(self):
+        """Frames at their own pace: nothing is lost, and every mask has its age."""
+        self.classes_model(CAMVID, W, H)
+        root = self.data_set("latest", [([0] * W * H, [3] * W * H)] * 12, W, COLORS)
+        report = self.evaluate(root, "camvid", "--live-mode", "latest", "--carry", "--rate", 50)
+        self.assertEqual(report["frames"] + report["frames_without_mask"], 12)
+        self.assertGreater(report["frames"], 0)
+        self.assertEqual(report["confusion"]["counts"][0][3], report["frames"] * W * H)
+        self.assertTrue(0 <= report["age_ms"]["p50"] <= report["age_ms"]["p99"] <= report["age_ms"]["max"])
+
     def test_sizes_change(self):
         """Frames of several sizes are no drive: nothing is compared across, and everything is judged."""
         self.classes_model(CAMVID, W, H)
@@ -291,6 +315,8 @@ class Refused(EvalCase):
         self.no(2, "--mask-age", -1, self.root, says="--mask-age")
         self.no(2, "--mask-age", 64, self.root, says="63")
         self.no(2, "--frames", -1, self.root, says="--frames")
+        self.no(2, "--inference-interval", 0, self.root, says="--inference-interval")
+        self.no(2, "--live-mode", "later", self.root, says=["later", "latest"])
         self.no(2, "--sheet", "sheet.pdf", self.root, says=["sheet.pdf", ".html"])
         self.no(2, self.root, dataset="test", says="test:")
         self.no(2, "test:snow", dataset="test", says="snow")
