@@ -37,7 +37,7 @@ static KerbStatus kerb_carrier_init(KerbCarrier *c, int history_frames, KerbErro
     if (status != KERB_OK) return status;
     int width, height, factor;
     kerb_motion_size(c->motion, &width, &height, &factor);
-    status = kerb_warp_init(&c->warp, &c->format, factor, width, kerb_cpu_flags(), error);
+    status = kerb_warp_init(&c->warp, &c->format, factor, width, error);
     if (status != KERB_OK) return status;
     c->capacity = history_frames + 1;
     size_t plane = (size_t)width * (size_t)height, flows = (size_t)c->capacity + 2;

@@ -201,37 +201,32 @@ static KerbSearch kerb_search(const KerbMotion *m, const KerbLevel *l, int x, in
 {
     int at = y * l->pitch + x;
     KerbSearch s = { .motion = m, .level = l, .x = x, .y = y, .patch = { l->newest + at, l->slope_x + at, l->slope_y + at, l->pitch } };
-    float xx = 0, xy = 0, yy = 0, p = 0, pp = 0;
-    for (int r = 0; r < KERB_PATCH; r++) {
-        for (int c = 0; c < KERB_PATCH; c++) {
-            float dx = s.patch.slope_x[r * l->pitch + c], dy = s.patch.slope_y[r * l->pitch + c], v = s.patch.pixels[r * l->pitch + c];
-            xx += dx * dx;
-            xy += dx * dy;
-            yy += dy * dy;
-            s.slope_x += dx;
-            s.slope_y += dy;
-            p += v;
-            pp += v * v;
-        }
-    }
+    KerbPatchOwn own;
+    m->kernels.own(&s.patch, &own);
     const float n = KERB_PATCH * KERB_PATCH;
-    xx += KERB_MOTION_STIFFNESS - s.slope_x * s.slope_x / n;
-    xy -= s.slope_x * s.slope_y / n;
-    yy += KERB_MOTION_STIFFNESS - s.slope_y * s.slope_y / n;
-    float det = xx * yy - xy * xy;
+    float xx = own.xx - own.x * own.x / n + KERB_MOTION_STIFFNESS, yy = own.yy - own.y * own.y / n + KERB_MOTION_STIFFNESS;
+    float xy = own.xy - own.x * own.y / n, det = xx * yy - xy * xy;
+    s.slope_x = own.x;
+    s.slope_y = own.y;
     s.ixx = yy / det;
     s.ixy = -xy / det;
     s.iyy = xx / det;
-    s.variance = pp - p * p / n;
+    s.variance = own.pp - own.p * own.p / n;
     return s;
+}
+
+static inline float kerb_between(float v, float low, float high)
+{
+    v = v > low ? v : low;
+    return v < high ? v : high;
 }
 
 /* Where the older patch at a displacement lies; clamped so that at most one pixel of it is inside. */
 static const float *kerb_search_at(const KerbSearch *s, float u, float v, float *fx, float *fy)
 {
     const KerbLevel *l = s->level;
-    float x = fminf(fmaxf((float)s->x + u, -KERB_PATCH), (float)l->width), y = fminf(fmaxf((float)s->y + v, -KERB_PATCH), (float)l->height);
-    int ix = (int)floorf(x), iy = (int)floorf(y);
+    float x = kerb_between((float)s->x + u, -KERB_PATCH, (float)l->width), y = kerb_between((float)s->y + v, -KERB_PATCH, (float)l->height);
+    int ix = (int)(x + KERB_PATCH) - KERB_PATCH, iy = (int)(y + KERB_PATCH) - KERB_PATCH; /* rounded down */
     *fx = x - (float)ix;
     *fy = y - (float)iy;
     return l->older + iy * l->pitch + ix;

@@ -16,7 +16,13 @@ typedef struct KerbPatchSums {
     float d, dd, xd, yd, p, pp; /* d, d*d, slope*d; p: the older pixel */
 } KerbPatchSums;
 
+/* Sums over the newest patch alone: of its slopes, their products, its pixels. */
+typedef struct KerbPatchOwn {
+    float x, y, xx, xy, yy, p, pp;
+} KerbPatchOwn;
+
 typedef struct KerbPatchKernels {
+    void (*own)(const KerbPatch *patch, KerbPatchOwn *sums);
     /* The older picture's patch at (upper left pixel `older`, plus 0 <= fx, fy < 1), interpolated bilinearly, against the newest's. Reads 9 x 9 pixels. */
     void (*compare)(const KerbPatch *patch, const float *older, float fx, float fy, KerbPatchSums *sums);
     /* Adds this patch's vote for (u, v) at each of its pixels: weight 1 / max(1, |d - mean|). The three planes have the patch's pitch. */

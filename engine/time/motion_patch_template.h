@@ -21,6 +21,31 @@ static inline float KERB_PATCH_NAME(sum)(const KerbF8 *v)
     return ((f[0] + f[4]) + (f[2] + f[6])) + ((f[1] + f[5]) + (f[3] + f[7]));
 }
 
+static void KERB_PATCH_NAME(own)(const KerbPatch *patch, KerbPatchOwn *sums)
+{
+    KerbF8 zero = KERB_F8_SET(0.0f), x = zero, y = zero, xx = zero, xy = zero, yy = zero, p = zero, pp = zero;
+    for (int at = 0; at < KERB_PATCH * patch->pitch; at += patch->pitch) {
+        KerbF8 pixels, slope_x, slope_y;
+        KERB_F8_LOAD(pixels, patch->pixels + at);
+        KERB_F8_LOAD(slope_x, patch->slope_x + at);
+        KERB_F8_LOAD(slope_y, patch->slope_y + at);
+        x += slope_x;
+        y += slope_y;
+        xx += slope_x * slope_x;
+        xy += slope_x * slope_y;
+        yy += slope_y * slope_y;
+        p += pixels;
+        pp += pixels * pixels;
+    }
+    sums->x = KERB_PATCH_NAME(sum)(&x);
+    sums->y = KERB_PATCH_NAME(sum)(&y);
+    sums->xx = KERB_PATCH_NAME(sum)(&xx);
+    sums->xy = KERB_PATCH_NAME(sum)(&xy);
+    sums->yy = KERB_PATCH_NAME(sum)(&yy);
+    sums->p = KERB_PATCH_NAME(sum)(&p);
+    sums->pp = KERB_PATCH_NAME(sum)(&pp);
+}
+
 static void KERB_PATCH_NAME(compare)(const KerbPatch *patch, const float *older, float fx, float fy, KerbPatchSums *sums)
 {
     KerbF8 wx = KERB_F8_SET(fx), wy = KERB_F8_SET(fy), zero = KERB_F8_SET(0.0f), left, right;
@@ -91,6 +116,7 @@ static void KERB_PATCH_NAME(vote)(const KerbPatch *patch, const float *older, fl
 
 void KERB_PATCH_NAME(kerb_patch_kernels)(KerbPatchKernels *out)
 {
+    out->own = KERB_PATCH_NAME(own);
     out->compare = KERB_PATCH_NAME(compare);
     out->vote = KERB_PATCH_NAME(vote);
 }
