@@ -108,7 +108,7 @@ KERB_API void kerb_carrier_add(KerbCarrier *c, const KerbFrame *frame)
     }
     KerbStation *newest = &c->stations[c->n++];
     newest->pts_ns = frame->pts_ns;
-    newest->kind = kerb_motion_add(c->motion, frame, &newest->flow);
+    newest->kind = kerb_motion_add(c->motion, frame, &newest->flow, NULL);
     c->route = NULL;
 }
 

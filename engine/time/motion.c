@@ -344,7 +344,28 @@ static float kerb_level_lost(const KerbLevel *l)
     return (float)textured > KERB_MOTION_LEAST_TEXTURED * (float)n ? (float)lost / (float)textured : 0.0f;
 }
 
-KerbMotionKind kerb_motion_add(KerbMotion *m, const KerbFrame *frame, const KerbFlow *flow)
+/* How many patches along one side cover a pixel. */
+static int kerb_level_cover(int at, int side, int patches)
+{
+    int n = 0;
+    for (int i = at / KERB_MOTION_STEP - 1; i <= at / KERB_MOTION_STEP + 1; i++) {
+        if (i < 0 || i >= patches) continue;
+        int px = kerb_level_patch_px(i, side);
+        n += at >= px && at < px + KERB_PATCH;
+    }
+    return n;
+}
+
+/* The mean weight of the votes. */
+static void kerb_level_sure(const KerbLevel *l, float *sure)
+{
+    for (int y = 0; y < l->height; y++) {
+        int down = kerb_level_cover(y, l->height, l->down);
+        for (int x = 0; x < l->width; x++) sure[y * l->width + x] = l->weight[y * l->pitch + x] / (float)(down * kerb_level_cover(x, l->width, l->across));
+    }
+}
+
+KerbMotionKind kerb_motion_add(KerbMotion *m, const KerbFrame *frame, const KerbFlow *flow, float *sure)
 {
     bool first = !m->has_newest;
     kerb_motion_pictures(m, frame);
@@ -354,7 +375,10 @@ KerbMotionKind kerb_motion_add(KerbMotion *m, const KerbFrame *frame, const Kerb
     memset(flow->u, 0, row * (size_t)flow->height);
     memset(flow->v, 0, row * (size_t)flow->height);
     if (first) return KERB_MOTION_FIRST;
-    if (!m->n_levels) return KERB_MOTION_KNOWN;
+    if (!m->n_levels) {
+        for (int i = 0; sure && i < flow->width * flow->height; i++) sure[i] = 1;
+        return KERB_MOTION_KNOWN;
+    }
     for (int i = m->n_levels - 1; i >= 0; i--) kerb_level_flow(m, &m->levels[i], i + 1 < m->n_levels ? &m->levels[i + 1] : NULL);
     const KerbLevel *l = &m->levels[0];
     m->lost = kerb_level_lost(l);
@@ -363,24 +387,27 @@ KerbMotionKind kerb_motion_add(KerbMotion *m, const KerbFrame *frame, const Kerb
         memcpy(flow->u + y * flow->width, l->u + y * l->pitch, row);
         memcpy(flow->v + y * flow->width, l->v + y * l->pitch, row);
     }
+    if (sure) kerb_level_sure(l, sure);
     return KERB_MOTION_KNOWN;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ flows */
 
-void kerb_flow_at(const KerbFlow *flow, float x, float y, float *u, float *v)
+static inline float kerb_flow_mean(const float *p, int right, int down, float wx, float wy)
 {
-    float most_x = (float)(flow->width - 1), most_y = (float)(flow->height - 1);
-    x = x > 0 ? x < most_x ? x : most_x : 0;
-    y = y > 0 ? y < most_y ? y : most_y : 0;
-    int ix = (int)x, iy = (int)y, right = ix + 1 < flow->width, down = iy + 1 < flow->height ? flow->width : 0;
+    float upper = p[0] + wx * (p[right] - p[0]), lower = p[down] + wx * (p[down + right] - p[down]);
+    return upper + wy * (lower - upper);
+}
+
+void kerb_flow_at(const KerbFlow *flow, const float *plane, float x, float y, float *u, float *v, float *value)
+{
+    x = kerb_between(x, 0, (float)(flow->width - 1));
+    y = kerb_between(y, 0, (float)(flow->height - 1));
+    int ix = (int)x, iy = (int)y, at = iy * flow->width + ix, right = ix + 1 < flow->width, down = iy + 1 < flow->height ? flow->width : 0;
     float wx = x - (float)ix, wy = y - (float)iy;
-    const float *a = flow->u + iy * flow->width + ix, *b = flow->v + iy * flow->width + ix;
-    float upper = a[0] + wx * (a[right] - a[0]), lower = a[down] + wx * (a[down + right] - a[down]);
-    *u = upper + wy * (lower - upper);
-    upper = b[0] + wx * (b[right] - b[0]);
-    lower = b[down] + wx * (b[down + right] - b[down]);
-    *v = upper + wy * (lower - upper);
+    *u = kerb_flow_mean(flow->u + at, right, down, wx, wy);
+    *v = kerb_flow_mean(flow->v + at, right, down, wx, wy);
+    if (plane) *value = kerb_flow_mean(plane + at, right, down, wx, wy);
 }
 
 void kerb_flow_compose(const KerbFlow *newest, const KerbFlow *older, const KerbFlow *out)
@@ -388,7 +415,7 @@ void kerb_flow_compose(const KerbFlow *newest, const KerbFlow *older, const Kerb
     for (int y = 0, i = 0; y < newest->height; y++) {
         for (int x = 0; x < newest->width; x++, i++) {
             float u, v;
-            kerb_flow_at(older, (float)x + newest->u[i], (float)y + newest->v[i], &u, &v);
+            kerb_flow_at(older, NULL, (float)x + newest->u[i], (float)y + newest->v[i], &u, &v, NULL);
             out->u[i] = newest->u[i] + u;
             out->v[i] = newest->v[i] + v;
         }

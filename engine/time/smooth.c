@@ -1,87 +1,264 @@
 /* SPDX-License-Identifier: MIT */
-/* Smoothing over time: an exponential average of each cell's scores. */
+/* Smoothing over time: an exponential average of each cell's scores, taken along the path of what the cell shows.
+ *
+ *     state = past + w * (scores - past),  w = 1 - exp(-dt / tau)
+ *
+ * The weight is that of the continuous first-order low-pass at any distance dt of two frames (Mueller: "Algorithms for Unevenly Spaced Time
+ * Series: Moving Averages and Other Rolling Operators", 2014), so that thinned inference smooths as much a second as every frame does. `past` is the last state moved
+ * by optical flow, as in Bonneel et al., "Blind Video Temporal Consistency", SIGGRAPH Asia 2015, and as there the past counts for less
+ * where the moved picture differs from what is seen. Logits are averaged as they are: the geometric mean of the probabilities.
+ *
+ * The past is forgotten by kerb_smooth_reset(), at scene cuts (motion.c), where time stamps do not ascend, and little by little in gaps. */
 #include "time/smooth.h"
 
 #include "base/frame.h"
 #include "base/memory.h"
+#include "time/motion.h"
+#include "time/smooth_cells.h"
 
 #include <math.h>
 #include <string.h>
 
+/* Cells of heads of the same size and place share one of these. */
+typedef struct KerbCellMap {
+    int width, height;
+    double cell_w_px, cell_h_px, origin_x_px, origin_y_px;
+    float *dx, *dy, *weight; /* width * height */
+} KerbCellMap;
+
+typedef struct KerbSmoothState {
+    KerbCellMap *map;
+    int channels;
+    KerbTensor shown, hidden; /* the last run's state, and where the next one goes */
+    float *memory;
+} KerbSmoothState;
+
 struct KerbSmooth {
     KerbSmoothParams params;
-    KerbTensor state[KERB_SMOOTH_MAX_HEADS];
-    void *memory[KERB_SMOOTH_MAX_HEADS];
+    KerbMotion *motion;
+    KerbFlow flow;
+    float *sure;     /* of each small pixel: 0..1, how like the moved picture is to what is seen */
+    int factor;
+    KerbCellsFn cells;
+    int n_maps;
+    KerbCellMap maps[KERB_SMOOTH_MAX_HEADS];
+    KerbSmoothState states[KERB_SMOOTH_MAX_HEADS];
+    KerbTensor shown[KERB_SMOOTH_MAX_HEADS];
+    int n_tasks;
+    float *rows;     /* a row of new scores a task */
+    size_t row_elements;
     bool has_past;
     int64_t pts_ns;
+    float *memory;
 };
+
+/* What one run's tasks need to know. */
+typedef struct KerbSmoothJob {
+    KerbSmooth *smooth;
+    const KerbTensor *scores;
+    float weight;
+} KerbSmoothJob;
 
 /* Without time stamps frames are taken to come at 30 a second. */
 static const double KERB_SMOOTH_UNKNOWN_STEP_S = 1.0 / 30.0;
+/* Chosen by measurement (docs/live.md). */
+static const double KERB_SMOOTH_LIGHT_S = 0.1, KERB_SMOOTH_STRONG_S = 0.3;
 
-static double kerb_smooth_time_constant_s(KerbSmoothing smoothing) { return smoothing == KERB_SMOOTHING_STRONG ? 0.2 : 0.06; }
+/* ------------------------------------------------------------------------------------------------------------ life */
+
+static KerbStatus kerb_smooth_no_memory(KerbError *error, const char *what, size_t bytes)
+{
+    return kerb_fail(error, KERB_ERROR_MEMORY, "no memory to smooth over time: %s (%zu bytes)", what, bytes);
+}
+
+static KerbCellMap *kerb_smooth_map(KerbSmooth *s, const KerbSmoothHead *head)
+{
+    KerbCellMap map = { .width = (int)head->scores.dims[3], .height = (int)head->scores.dims[2], .cell_w_px = head->cell_w_px,
+                        .cell_h_px = head->cell_h_px, .origin_x_px = head->origin_x_px, .origin_y_px = head->origin_y_px };
+    for (int i = 0; i < s->n_maps; i++) {
+        const KerbCellMap *m = &s->maps[i];
+        if (m->width == map.width && m->height == map.height && m->cell_w_px == map.cell_w_px && m->cell_h_px == map.cell_h_px &&
+            m->origin_x_px == map.origin_x_px && m->origin_y_px == map.origin_y_px)
+            return &s->maps[i];
+    }
+    size_t cells = (size_t)map.width * (size_t)map.height;
+    map.dx = kerb_alloc(3 * cells * sizeof(float));
+    if (!map.dx) return NULL;
+    map.dy = map.dx + cells;
+    map.weight = map.dy + cells;
+    s->maps[s->n_maps] = map;
+    return &s->maps[s->n_maps++];
+}
+
+static KerbStatus kerb_smooth_state_init(KerbSmooth *s, int index, KerbError *error)
+{
+    const KerbSmoothHead *head = &s->params.heads[index];
+    KerbSmoothState *state = &s->states[index];
+    if (head->labels) return KERB_OK;
+    const int64_t *dims = head->scores.dims;
+    state->channels = (int)dims[1];
+    size_t elements = (size_t)dims[1] * (size_t)dims[2] * (size_t)dims[3];
+    state->map = kerb_smooth_map(s, head);
+    state->memory = kerb_alloc(2 * elements * sizeof(float));
+    if (!state->map || !state->memory) return kerb_smooth_no_memory(error, "scores", 2 * elements * sizeof(float));
+    state->shown = kerb_tensor_channels_last(state->memory, KERB_F32, 4, dims, dims[1]);
+    state->hidden = kerb_tensor_channels_last(state->memory + elements, KERB_F32, 4, dims, dims[1]);
+    size_t row = (size_t)dims[1] * (size_t)dims[3];
+    if (row > s->row_elements) s->row_elements = row;
+    return KERB_OK;
+}
+
+static KerbStatus kerb_smooth_init(KerbSmooth *s, KerbError *error)
+{
+    const KerbSmoothParams *p = &s->params;
+    KerbStatus status = kerb_motion_new(&s->motion, &p->format, p->cpu_flags, error);
+    if (status != KERB_OK) return status;
+    int width, height;
+    kerb_motion_size(s->motion, &width, &height, &s->factor);
+    size_t plane = (size_t)width * (size_t)height;
+    s->memory = kerb_alloc(3 * plane * sizeof(float));
+    if (!s->memory) return kerb_smooth_no_memory(error, "motion", 3 * plane * sizeof(float));
+    s->flow = (KerbFlow){ width, height, s->memory, s->memory + plane };
+    s->sure = s->memory + 2 * plane;
+    s->cells = kerb_smooth_cells(p->cpu_flags);
+    for (int i = 0; i < p->n_heads; i++) {
+        status = kerb_smooth_state_init(s, i, error);
+        if (status != KERB_OK) return status;
+    }
+    s->n_tasks = p->threads;
+    s->rows = kerb_alloc((size_t)s->n_tasks * s->row_elements * sizeof(float));
+    return s->rows ? KERB_OK : kerb_smooth_no_memory(error, "rows of scores", (size_t)s->n_tasks * s->row_elements * sizeof(float));
+}
 
 KerbStatus kerb_smooth_new(KerbSmooth **out, const KerbSmoothParams *params, KerbError *error)
 {
     *out = NULL;
+    if (params->n_heads < 1 || params->n_heads > KERB_SMOOTH_MAX_HEADS || params->threads < 1)
+        return kerb_fail(error, KERB_ERROR_ARGUMENT, "smoothing over time of %d outputs on %d threads", params->n_heads, params->threads);
     KerbSmooth *s = kerb_alloc(sizeof *s);
-    if (!s) return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for smoothing over time (%zu bytes)", sizeof *s);
+    if (!s) return kerb_smooth_no_memory(error, "itself", sizeof *s);
     s->params = *params;
-    for (int i = 0; i < params->n_heads; i++) {
-        const KerbSmoothHead *head = &params->heads[i];
-        s->state[i] = head->scores;
-        if (head->labels) continue;
-        s->state[i] = kerb_tensor(NULL, KERB_F32, 4, head->scores.dims);
-        size_t bytes = kerb_tensor_bytes(&s->state[i]);
-        s->state[i].data = s->memory[i] = kerb_alloc(bytes);
-        if (s->memory[i]) continue;
-        kerb_smooth_free(&s);
-        return kerb_fail(error, KERB_ERROR_MEMORY, "no memory to smooth output head %d over time (%zu bytes)", i, bytes);
-    }
+    KerbStatus status = kerb_smooth_init(s, error);
+    if (status != KERB_OK) kerb_smooth_free(&s);
     *out = s;
-    return KERB_OK;
+    return status;
 }
 
 void kerb_smooth_free(KerbSmooth **smooth)
 {
     if (!smooth || !*smooth) return;
-    for (int i = 0; i < KERB_SMOOTH_MAX_HEADS; i++) kerb_free(&(*smooth)->memory[i]);
+    KerbSmooth *s = *smooth;
+    for (int i = 0; i < s->n_maps; i++) kerb_free(&s->maps[i].dx);
+    for (int i = 0; i < KERB_SMOOTH_MAX_HEADS; i++) kerb_free(&s->states[i].memory);
+    kerb_motion_free(&s->motion);
+    kerb_free(&s->rows);
+    kerb_free(&s->memory);
     kerb_free(smooth);
 }
 
-void kerb_smooth_reset(KerbSmooth *s) { s->has_past = false; }
-
-/* The weight of the new scores: 1 - exp(-dt / tau). */
-static float kerb_smooth_weight(KerbSmooth *s, int64_t pts_ns)
+void kerb_smooth_reset(KerbSmooth *s)
 {
-    double step_s = KERB_SMOOTH_UNKNOWN_STEP_S;
-    bool known = pts_ns != KERB_TIME_NONE && s->pts_ns != KERB_TIME_NONE;
-    if (known) step_s = (double)pts_ns / 1e9 - (double)s->pts_ns / 1e9;
-    bool past = s->has_past && step_s > 0;
-    s->pts_ns = pts_ns;
-    s->has_past = true;
-    return past ? (float)-expm1(-step_s / kerb_smooth_time_constant_s(s->params.smoothing)) : 1.0f;
+    s->has_past = false;
+    kerb_motion_reset(s->motion);
 }
 
-static void kerb_smooth_head(KerbTensor *state, const KerbTensor *scores, float weight)
+/* ------------------------------------------------------------------------------------------------------------- run */
+
+/* The share of the new scores; 1: there is no past. */
+static float kerb_smooth_weight(KerbSmooth *s, const KerbFrame *frame)
 {
-    float *past = state->data;
-    int64_t i = 0;
-    for (int64_t c = 0; c < scores->dims[1]; c++)
-        for (int64_t y = 0; y < scores->dims[2]; y++)
-            for (int64_t x = 0; x < scores->dims[3]; x++, i++) {
-                int64_t at = c * scores->strides[1] + y * scores->strides[2] + x * scores->strides[3];
-                float now = scores->dtype == KERB_F32 ? ((const float *)scores->data)[at] : kerb_bf16_to_f32(((const uint16_t *)scores->data)[at]);
-                past[i] = weight < 1.0f && isfinite(past[i]) ? past[i] + weight * (now - past[i]) : now;
+    double step_s = KERB_SMOOTH_UNKNOWN_STEP_S;
+    if (frame->pts_ns != KERB_TIME_NONE && s->pts_ns != KERB_TIME_NONE) step_s = (double)frame->pts_ns / 1e9 - (double)s->pts_ns / 1e9;
+    if (s->has_past && !(step_s > 0)) kerb_smooth_reset(s);
+    KerbMotionKind kind = kerb_motion_add(s->motion, frame, &s->flow, s->sure);
+    bool past = s->has_past && kind == KERB_MOTION_KNOWN;
+    s->pts_ns = frame->pts_ns;
+    s->has_past = true;
+    double tau_s = s->params.smoothing == KERB_SMOOTHING_STRONG ? KERB_SMOOTH_STRONG_S : KERB_SMOOTH_LIGHT_S;
+    return past ? (float)-expm1(-step_s / tau_s) : 1.0f;
+}
+
+/* One row of a head's new scores, as floats with the channels together. */
+static void kerb_smooth_load(const KerbTensor *t, int y, float *to)
+{
+    const int64_t channels = t->dims[1], width = t->dims[3], sc = t->strides[1], sx = t->strides[3], first = y * t->strides[2];
+    if (t->dtype == KERB_F32) {
+        const float *from = (const float *)t->data + first;
+        for (int64_t x = 0; x < width; x++)
+            for (int64_t c = 0; c < channels; c++) to[x * channels + c] = from[x * sx + c * sc];
+    } else if (t->dtype == KERB_BF16) {
+        const uint16_t *from = (const uint16_t *)t->data + first;
+        for (int64_t x = 0; x < width; x++)
+            for (int64_t c = 0; c < channels; c++) to[x * channels + c] = kerb_bf16_to_f32(from[x * sx + c * sc]);
+    } else {
+        for (int64_t x = 0; x < width; x++)
+            for (int64_t c = 0; c < channels; c++) to[x * channels + c] = (float)kerb_tensor_get(t, (c * t->dims[2] + y) * width + x);
+    }
+}
+
+/* Where the cells of row y were, in cells, and how much of the new scores they take. */
+static void kerb_smooth_trace(const KerbSmooth *s, KerbCellMap *m, float weight, int y)
+{
+    double small_y = ((y + 0.5) * m->cell_h_px + m->origin_y_px) / s->factor - 0.5;
+    float to_x = (float)(s->factor / m->cell_w_px), to_y = (float)(s->factor / m->cell_h_px);
+    int64_t at = (int64_t)y * m->width;
+    for (int x = 0; x < m->width; x++, at++) {
+        double small_x = ((x + 0.5) * m->cell_w_px + m->origin_x_px) / s->factor - 0.5;
+        float u, v, sure;
+        kerb_flow_at(&s->flow, s->sure, (float)small_x, (float)small_y, &u, &v, &sure);
+        m->dx[at] = u * to_x;
+        m->dy[at] = v * to_y;
+        m->weight[at] = 1 - (1 - weight) * sure;
+    }
+}
+
+static void kerb_smooth_trace_task(void *arg, int index, int count)
+{
+    const KerbSmoothJob *job = arg;
+    for (int i = 0; i < job->smooth->n_maps; i++) {
+        KerbCellMap *map = &job->smooth->maps[i];
+        int begin, end;
+        kerb_share(map->height, 1, index, count, &begin, &end);
+        for (int y = begin; y < end; y++) kerb_smooth_trace(job->smooth, map, job->weight, y);
+    }
+}
+
+static void kerb_smooth_head_task(void *arg, int index, int count)
+{
+    const KerbSmoothJob *job = arg;
+    KerbSmooth *s = job->smooth;
+    for (int i = 0; i < s->params.n_heads; i++) {
+        KerbSmoothState *state = &s->states[i];
+        KerbCellMap *map = state->map;
+        if (!map) continue;
+        int begin, end;
+        kerb_share(map->height, 1, index, count, &begin, &end);
+        for (int y = begin; y < end; y++) {
+            int64_t at = (int64_t)y * map->width;
+            float *out = (float *)state->hidden.data + at * state->channels;
+            if (job->weight >= 1) {
+                kerb_smooth_load(&job->scores[i], y, out);
+                continue;
             }
+            float *now = s->rows + (size_t)index * s->row_elements;
+            kerb_smooth_load(&job->scores[i], y, now);
+            s->cells(&(KerbCellsRow){ .width = map->width, .height = map->height, .channels = state->channels, .y = y, .dx = map->dx + at,
+                                      .dy = map->dy + at, .weight = map->weight + at, .past = state->shown.data, .now = now, .out = out });
+        }
+    }
 }
 
 const KerbTensor *kerb_smooth_run(KerbSmooth *s, const KerbTensor scores[], const KerbFrame *frame, KerbPool *pool)
 {
-    float weight = kerb_smooth_weight(s, frame->pts_ns);
+    KerbSmoothJob job = { s, scores, kerb_smooth_weight(s, frame) };
+    if (job.weight < 1) kerb_pool_run(pool, kerb_smooth_trace_task, &job, s->n_tasks);
+    kerb_pool_run(pool, kerb_smooth_head_task, &job, s->n_tasks);
     for (int i = 0; i < s->params.n_heads; i++) {
-        if (s->params.heads[i].labels) s->state[i] = scores[i];
-        else kerb_smooth_head(&s->state[i], &scores[i], weight);
+        KerbSmoothState *state = &s->states[i];
+        KerbTensor shown = state->hidden;
+        state->hidden = state->shown;
+        state->shown = shown;
+        s->shown[i] = state->map ? shown : scores[i];
     }
-    return s->state;
+    return s->shown;
 }
