@@ -4,12 +4,13 @@
  * Kroeger, Timofte, Dai, Van Gool: "Fast Optical Flow using Dense Inverse Search", ECCV 2016: on each level of a pyramid patches of 8 x 8 pixels, every
  * four pixels, are matched by the inverse compositional Lucas-Kanade step (Baker, Matthews: "Lucas-Kanade 20 Years On", IJCV 56, 2004), whose
  * Hessian is that of the newest picture's patch and so is computed once; patches then vote for the flow of their pixels with weights
- * 1 / max(1, |difference|). As there, means are taken off patches (a headlight, a cloud and the camera's exposure change these). Candidates are
+ * 1 / max(1, |difference|). As there, means are taken off patches, and here their contrast
+ * too: a cloud, a bridge and the camera's exposure change both. Candidates are
  * passed on between neighbours, as OpenCV's implementation does. Not done: the variational refinement, which costs more than all the rest
  * and moved carried labels by 0.1 points of mIoU.
  *
- * Scene cuts fall out of the matching: a patch is lost where what was found is hardly like it. Light that changes by a factor and an offset
- * keeps patches alike, so flashes are no cuts. */
+ * Scene cuts fall out of the matching: a patch is lost where what was found is hardly like it, or where it goes another way than its neighbours.
+ * Light that changes by a factor and an offset keeps patches alike, so flashes are no cuts. */
 #include "time/motion.h"
 
 #include "base/frame.h"
@@ -34,14 +35,19 @@ static const float KERB_MOTION_STILL_PX = 0.02f; /* a descent this short is the 
 static const float KERB_MOTION_BETTER = 0.9f;
 /* A patch says something about cuts where both its and the found one's variance sum up to twice a deviation of 3 grey levels. */
 static const float KERB_MOTION_TEXTURE = 2 * 64 * 9.0f;
-/* 1 - 2 cov / (var + var): 0 for the same, 1 for strangers; the search finds something like it in strangers too. */
-static const float KERB_MOTION_UNLIKE = 0.5f;
+/* 1 - correlation: 0 for the same, 1 for strangers. In strangers too the search finds something that is alike, but in all directions: neighbours
+ * that part by more than KERB_MOTION_STRAY_PX count too. Measured on five drives (docs/live.md): up to a half of the patches of frames that follow each
+ * other, at least four fifths of those across a cut. */
+static const float KERB_MOTION_UNLIKE = 0.2f;
+static const float KERB_MOTION_STRAY_PX = 2.0f;
+/* Added to variances where the gain between two patches is estimated: plain ones have a gain of 1. */
+static const float KERB_MOTION_STEADY = 64 * 16.0f;
 /* Fewer textured patches than this share of all decide nothing. */
 static const float KERB_MOTION_LEAST_TEXTURED = 0.02f;
 
 typedef struct KerbMatch {
     float u, v;   /* displacement */
-    float cost;   /* sum of squares, mean taken off */
+    float cost;   /* sum of squares, mean and gain taken off */
     float mean;   /* of the difference */
     float unlike; /* see KERB_MOTION_UNLIKE; < 0: no texture */
 } KerbMatch;
@@ -193,6 +199,7 @@ typedef struct KerbSearch {
     int x, y; /* upper left pixel */
     KerbPatch patch;
     float slope_x, slope_y;    /* sums */
+    float px, py;              /* slope * pixel, means taken off */
     float ixx, ixy, iyy;       /* the Hessian's inverse */
     float variance;            /* 64 times */
 } KerbSearch;
@@ -212,6 +219,8 @@ static KerbSearch kerb_search(const KerbMotion *m, const KerbLevel *l, int x, in
     s.ixy = -xy / det;
     s.iyy = xx / det;
     s.variance = own.pp - own.p * own.p / n;
+    s.px = own.xp - own.x * own.p / n;
+    s.py = own.yp - own.y * own.p / n;
     return s;
 }
 
@@ -240,12 +249,16 @@ static KerbMatch kerb_search_compare(const KerbSearch *s, float u, float v, floa
     float fx, fy;
     const float *older = kerb_search_at(s, u, v, &fx, &fy);
     s->motion->kernels.compare(&s->patch, older, fx, fy, &sums);
-    float bx = sums.xd - s->slope_x * sums.d / n, by = sums.yd - s->slope_y * sums.d / n;
+    float variance = sums.pp - sums.p * sums.p / n, both = s->variance * variance, squares = sums.dd - sums.d * sums.d / n;
+    float covariance = 0.5f * (s->variance + variance - squares);
+    float gain = kerb_between((covariance + KERB_MOTION_STEADY) / (s->variance + KERB_MOTION_STEADY), 0.25f, 4.0f);
+    float bx = (sums.xd - s->slope_x * sums.d / n + s->px) / gain - s->px, by = (sums.yd - s->slope_y * sums.d / n + s->py) / gain - s->py;
     *step_u = -(s->ixx * bx + s->ixy * by);
     *step_v = -(s->ixy * bx + s->iyy * by);
-    KerbMatch m = { .u = u, .v = v, .cost = sums.dd - sums.d * sums.d / n, .mean = sums.d / n, .unlike = -1 };
-    float variances = s->variance + sums.pp - sums.p * sums.p / n;
-    if (variances >= KERB_MOTION_TEXTURE) m.unlike = m.cost / variances;
+    KerbMatch m = { .u = u, .v = v, .cost = variance - 2 * gain * covariance + gain * gain * s->variance, .mean = sums.d / n, .unlike = -1 };
+    if (s->variance + variance < KERB_MOTION_TEXTURE) return m;
+    m.unlike = both > 0 ? 1 - covariance / sqrtf(both) : 1;
+    if (m.unlike < 0) m.unlike = 0; /* by rounding */
     return m;
 }
 
@@ -333,15 +346,24 @@ static void kerb_level_flow(const KerbMotion *m, const KerbLevel *l, const KerbL
     kerb_level_vote(m, l);
 }
 
+/* Whether a patch went another way than its neighbour; false where either has no texture to tell. */
+static bool kerb_match_strays(const KerbMatch *match, const KerbMatch *neighbour)
+{
+    return neighbour->unlike >= 0 && fabsf(match->u - neighbour->u) + fabsf(match->v - neighbour->v) > KERB_MOTION_STRAY_PX;
+}
+
 static float kerb_level_lost(const KerbLevel *l)
 {
-    int textured = 0, lost = 0, n = l->across * l->down;
-    for (int i = 0; i < n; i++) {
-        if (l->matches[i].unlike < 0) continue;
-        textured++;
-        lost += l->matches[i].unlike > KERB_MOTION_UNLIKE;
+    int textured = 0, lost = 0;
+    for (int j = 0; j < l->down; j++) {
+        for (int i = 0; i < l->across; i++) {
+            const KerbMatch *m = &l->matches[j * l->across + i];
+            if (m->unlike < 0) continue;
+            textured++;
+            lost += m->unlike > KERB_MOTION_UNLIKE || (i && kerb_match_strays(m, m - 1)) || (j && kerb_match_strays(m, m - l->across));
+        }
     }
-    return (float)textured > KERB_MOTION_LEAST_TEXTURED * (float)n ? (float)lost / (float)textured : 0.0f;
+    return (float)textured > KERB_MOTION_LEAST_TEXTURED * (float)(l->across * l->down) ? (float)lost / (float)textured : 0.0f;
 }
 
 /* How many patches along one side cover a pixel. */

@@ -29,8 +29,8 @@ void kerb_motion_size(const KerbMotion *motion, int *width, int *height, int *fa
  * `sure` (NULL: not wanted), a plane of the same size: 0..1, how like the moved picture is to the newest one at each small pixel, its patches' differences
  * in brightness apart: 1 for within a grey level. */
 KerbMotionKind kerb_motion_add(KerbMotion *motion, const KerbFrame *frame, const KerbFlow *flow, float *sure);
-/* The share of textured patches, 0..1, that the last add could not find in the frame before. A cut is where it passes KERB_MOTION_CUT_SHARE. */
-#define KERB_MOTION_CUT_SHARE 0.6f
+/* The share of textured patches, 0..1, that the last add did not find in the frame before. A cut is where it passes KERB_MOTION_CUT_SHARE. */
+#define KERB_MOTION_CUT_SHARE 0.65f
 float kerb_motion_lost(const KerbMotion *motion);
 void kerb_motion_reset(KerbMotion *motion);
 

@@ -16,9 +16,9 @@ typedef struct KerbPatchSums {
     float d, dd, xd, yd, p, pp; /* d, d*d, slope*d; p: the older pixel */
 } KerbPatchSums;
 
-/* Sums over the newest patch alone: of its slopes, their products, its pixels. */
+/* Sums over the newest patch alone: of its slopes, their products, its pixels, slope * pixel. */
 typedef struct KerbPatchOwn {
-    float x, y, xx, xy, yy, p, pp;
+    float x, y, xx, xy, yy, p, pp, xp, yp;
 } KerbPatchOwn;
 
 typedef struct KerbPatchKernels {

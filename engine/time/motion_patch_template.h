@@ -23,7 +23,7 @@ static inline float KERB_PATCH_NAME(sum)(const KerbF8 *v)
 
 static void KERB_PATCH_NAME(own)(const KerbPatch *patch, KerbPatchOwn *sums)
 {
-    KerbF8 zero = KERB_F8_SET(0.0f), x = zero, y = zero, xx = zero, xy = zero, yy = zero, p = zero, pp = zero;
+    KerbF8 zero = KERB_F8_SET(0.0f), x = zero, y = zero, xx = zero, xy = zero, yy = zero, p = zero, pp = zero, xp = zero, yp = zero;
     for (int at = 0; at < KERB_PATCH * patch->pitch; at += patch->pitch) {
         KerbF8 pixels, slope_x, slope_y;
         KERB_F8_LOAD(pixels, patch->pixels + at);
@@ -36,6 +36,8 @@ static void KERB_PATCH_NAME(own)(const KerbPatch *patch, KerbPatchOwn *sums)
         yy += slope_y * slope_y;
         p += pixels;
         pp += pixels * pixels;
+        xp += slope_x * pixels;
+        yp += slope_y * pixels;
     }
     sums->x = KERB_PATCH_NAME(sum)(&x);
     sums->y = KERB_PATCH_NAME(sum)(&y);
@@ -44,6 +46,8 @@ static void KERB_PATCH_NAME(own)(const KerbPatch *patch, KerbPatchOwn *sums)
     sums->yy = KERB_PATCH_NAME(sum)(&yy);
     sums->p = KERB_PATCH_NAME(sum)(&p);
     sums->pp = KERB_PATCH_NAME(sum)(&pp);
+    sums->xp = KERB_PATCH_NAME(sum)(&xp);
+    sums->yp = KERB_PATCH_NAME(sum)(&yp);
 }
 
 static void KERB_PATCH_NAME(compare)(const KerbPatch *patch, const float *older, float fx, float fy, KerbPatchSums *sums)

@@ -37,7 +37,7 @@ struct KerbSmooth {
     KerbSmoothParams params;
     KerbMotion *motion;
     KerbFlow flow;
-    float *sure;     /* of each small pixel: 0..1, how like the moved picture is to what is seen */
+    float *sure;     /* of each small pixel: 0..1, how like the moved picture is to what is seen; after kerb_smooth_trust() relative to the whole picture */
     int factor;
     KerbCellsFn cells;
     int n_maps;
@@ -61,8 +61,13 @@ typedef struct KerbSmoothJob {
 
 /* Without time stamps frames are taken to come at 30 a second. */
 static const double KERB_SMOOTH_UNKNOWN_STEP_S = 1.0 / 30.0;
-/* Chosen by measurement (docs/live.md). */
-static const double KERB_SMOOTH_LIGHT_S = 0.1, KERB_SMOOTH_STRONG_S = 0.3;
+/* A strength: the time constant, and how unlike the moved picture may be before the past counts for less, as a share of its mean likeness.
+ * Chosen by measurement (docs/live.md). */
+typedef struct KerbStrength {
+    double tau_s;
+    float doubt;
+} KerbStrength;
+static const KerbStrength kerb_strengths[] = { [KERB_SMOOTHING_LIGHT] = { 0.1, 1.0f }, [KERB_SMOOTHING_STRONG] = { 0.3, 0.5f } };
 
 /* ------------------------------------------------------------------------------------------------------------ life */
 
@@ -133,6 +138,8 @@ static KerbStatus kerb_smooth_init(KerbSmooth *s, KerbError *error)
 KerbStatus kerb_smooth_new(KerbSmooth **out, const KerbSmoothParams *params, KerbError *error)
 {
     *out = NULL;
+    if (params->smoothing != KERB_SMOOTHING_LIGHT && params->smoothing != KERB_SMOOTHING_STRONG)
+        return kerb_fail(error, KERB_ERROR_ARGUMENT, "smoothing over time of strength %d", (int)params->smoothing);
     if (params->n_heads < 1 || params->n_heads > KERB_SMOOTH_MAX_HEADS || params->threads < 1)
         return kerb_fail(error, KERB_ERROR_ARGUMENT, "smoothing over time of %d outputs on %d threads", params->n_heads, params->threads);
     KerbSmooth *s = kerb_alloc(sizeof *s);
@@ -164,6 +171,17 @@ void kerb_smooth_reset(KerbSmooth *s)
 
 /* ------------------------------------------------------------------------------------------------------------- run */
 
+/* How much of the past stands at each small pixel: less where the moved picture is less like what is seen than the whole picture on average is. (Noise
+ * makes all of a camera's picture less like itself, and that is no reason to forget.) */
+static void kerb_smooth_trust(KerbSmooth *s)
+{
+    int n = s->flow.width * s->flow.height;
+    float sum = 0;
+    for (int i = 0; i < n; i++) sum += s->sure[i];
+    float scale = sum > 0 ? (float)n / sum / kerb_strengths[s->params.smoothing].doubt : 1;
+    for (int i = 0; i < n; i++) s->sure[i] = s->sure[i] * scale < 1 ? s->sure[i] * scale : 1;
+}
+
 /* The share of the new scores; 1: there is no past. */
 static float kerb_smooth_weight(KerbSmooth *s, const KerbFrame *frame)
 {
@@ -172,10 +190,10 @@ static float kerb_smooth_weight(KerbSmooth *s, const KerbFrame *frame)
     if (s->has_past && !(step_s > 0)) kerb_smooth_reset(s);
     KerbMotionKind kind = kerb_motion_add(s->motion, frame, &s->flow, s->sure);
     bool past = s->has_past && kind == KERB_MOTION_KNOWN;
+    if (past) kerb_smooth_trust(s);
     s->pts_ns = frame->pts_ns;
     s->has_past = true;
-    double tau_s = s->params.smoothing == KERB_SMOOTHING_STRONG ? KERB_SMOOTH_STRONG_S : KERB_SMOOTH_LIGHT_S;
-    return past ? (float)-expm1(-step_s / tau_s) : 1.0f;
+    return past ? (float)-expm1(-step_s / kerb_strengths[s->params.smoothing].tau_s) : 1.0f;
 }
 
 /* One row of a head's new scores, as floats with the channels together. */
@@ -194,6 +212,14 @@ static void kerb_smooth_load(const KerbTensor *t, int y, float *to)
         for (int64_t x = 0; x < width; x++)
             for (int64_t c = 0; c < channels; c++) to[x * channels + c] = (float)kerb_tensor_get(t, (c * t->dims[2] + y) * width + x);
     }
+}
+
+/* The same where it lies, or in `space` where it lies otherwise. */
+static const float *kerb_smooth_row(const KerbTensor *t, int y, float *space)
+{
+    if (t->dtype == KERB_F32 && t->strides[1] == 1 && t->strides[3] == t->dims[1]) return (const float *)t->data + y * t->strides[2];
+    kerb_smooth_load(t, y, space);
+    return space;
 }
 
 /* Where the cells of row y were, in cells, and how much of the new scores they take. */
@@ -240,8 +266,7 @@ static void kerb_smooth_head_task(void *arg, int index, int count)
                 kerb_smooth_load(&job->scores[i], y, out);
                 continue;
             }
-            float *now = s->rows + (size_t)index * s->row_elements;
-            kerb_smooth_load(&job->scores[i], y, now);
+            const float *now = kerb_smooth_row(&job->scores[i], y, s->rows + (size_t)index * s->row_elements);
             s->cells(&(KerbCellsRow){ .width = map->width, .height = map->height, .channels = state->channels, .y = y, .dx = map->dx + at,
                                       .dy = map->dy + at, .weight = map->weight + at, .past = state->shown.data, .now = now, .out = out });
         }

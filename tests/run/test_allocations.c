@@ -120,11 +120,14 @@ static void count_calls(const char *model, const char *card, const char *backend
     config.card_file = card;
     config.backend = backend;
     config.threads = 2;
+    config.smoothing = KERB_SMOOTHING_LIGHT;
     KerbPipeline *k;
     KerbError error;
     if (kerb_open(&k, &config, &error) != KERB_OK || kerb_set_format(k, format, &error) != KERB_OK) fail_msg("%s", error.message);
     KerbJob job = { .user = NULL };
-    uint8_t *bytes = planes(format, &job.frame);
+    uint8_t *bytes = planes(format, &job.frame), *carried = malloc((size_t)format->width_px * (size_t)format->height_px);
+    KerbCarrier *carrier;
+    if (!carried || kerb_carrier_new(&carrier, format, 3, &error) != KERB_OK) fail_msg("no carrier");
     job.picture = job.frame;
     KerbDisplay display;
     kerb_get_display(k, &display);
@@ -143,6 +146,11 @@ static void count_calls(const char *model, const char *card, const char *backend
         kerb_set_display(k, &display);
         ok = ok && kerb_submit(k, &job, &error) == KERB_OK && kerb_collect(k, &result, -1, &error) == KERB_OK && result.status == KERB_OK;
         kerb_get_stats(k, &stats);
+        kerb_carrier_add(carrier, &job.frame);
+        kerb_carrier_carry(carrier, job.frame.pts_ns - 2, result.labels, (KerbMap){ carried, format->width_px });
+        kerb_carrier_carry_confidence(carrier, job.frame.pts_ns - 2, result.confidence, (KerbMap){ carried, format->width_px });
+        job.frame.pts_ns++;
+        if (i == frames / 2) kerb_reset_time(k);
         if (i == 0) at_first = atomic_load(&calls);
     }
     kerb_flush(k);
@@ -152,6 +160,8 @@ static void count_calls(const char *model, const char *card, const char *backend
     *rest = atomic_load(&calls) - at_first;
     assert_true(ok);
     free(bytes);
+    free(carried);
+    kerb_carrier_free(&carrier);
     kerb_close(&k);
 }
 
