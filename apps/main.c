@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const KerbCommand *const commands[] = { &kerb_command_record, &kerb_command_view, &kerb_command_bench, &kerb_command_eval, &kerb_command_inspect, &kerb_command_devices };
+static const KerbCommand *const commands[] = { &kerb_command_record, &kerb_command_view,    &kerb_command_review, &kerb_command_bench,
+                                              &kerb_command_eval,   &kerb_command_inspect, &kerb_command_devices };
 
 static void kerb_print_help(void)
 {
@@ -40,7 +41,7 @@ int main(int argc, char **argv)
     setlocale(LC_ALL, "");
     setlocale(LC_NUMERIC, "C"); /* numbers are written and read with a point */
     if (argc < 2) {
-        kerb_say("which subcommand? record, view, bench, eval, inspect or devices; `kerb --help` says more.");
+        kerb_say("which subcommand? record, view, review, bench, eval, inspect or devices; `kerb --help` says more.");
         return KERB_EXIT_USAGE;
     }
     const char *word = argv[1];

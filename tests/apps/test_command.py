@@ -28,7 +28,7 @@ class Help(KerbCase):
         self.assertRegex(self.kerb("--version").stdout, r"^kerb \d+\.\d+\.\d+\n$")
 
     def test_hints(self):
-        self.refused(2, says="record, view, bench, eval")
+        self.refused(2, says="record, view, review, bench, eval")
         self.refused(2, "recrod", says="Did you mean record?")
         self.refused(2, "frobnicate", says="kerb --help")
         self.refused(2, "record", SMALL, "-o", self.output, "--forse", says="Did you mean --force?")
