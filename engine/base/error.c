@@ -17,7 +17,7 @@ static void cut_at_character(char *text, size_t bytes)
     if (bytes - (start - 1) < need) text[start - 1] = '\0';
 }
 
-static void format_message(char *buffer, size_t bytes, const char *format, va_list args)
+void kerb_format(char *buffer, size_t bytes, const char *format, va_list args)
 {
     int n = vsnprintf(buffer, bytes, format, args);
     if (n < 0) buffer[0] = '\0';
@@ -30,7 +30,7 @@ KerbStatus kerb_fail(KerbError *error, KerbStatus status, const char *format, ..
     error->status = status;
     va_list args;
     va_start(args, format);
-    format_message(error->message, sizeof error->message, format, args);
+    kerb_format(error->message, sizeof error->message, format, args);
     va_end(args);
     return status;
 }
@@ -42,7 +42,7 @@ KerbStatus kerb_error_prefix(KerbError *error, const char *format, ...)
     char prefix[512];
     va_list args;
     va_start(args, format);
-    format_message(prefix, sizeof prefix, format, args);
+    kerb_format(prefix, sizeof prefix, format, args);
     va_end(args);
     size_t n = strlen(prefix), room = sizeof error->message - 1 - n, have = strlen(error->message);
     if (have > room) {

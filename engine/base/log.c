@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The log: one sink for the library (and one for each module, which has its own copy of base). */
+#include "base/error.h"
 #include "base/log.h"
 
 #include <stdarg.h>
@@ -34,7 +35,7 @@ void kerb_log(KerbLogLevel level, const char *format, ...)
     char line[2304];
     va_list args;
     va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
+    kerb_format(line, sizeof line, format, args);
     va_end(args);
     log_sink.fn(log_sink.user, level, line);
 }

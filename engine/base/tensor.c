@@ -178,13 +178,24 @@ static void store_i64(KerbDtype dtype, void *p, int64_t v)
     }
 }
 
+/* To f32 by rounding to odd: towards zero, and the last bit set where anything was lost. A second rounding to fewer bits then sees on which
+ * side of a tie the number lies, so that both together round once (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008). */
+static float round_to_odd(double v)
+{
+    union { float f; uint32_t u; } x = { (float)v };
+    if (isnan(v) || (double)x.f == v) return x.f;
+    if (fabs((double)x.f) > fabs(v)) x.u--;
+    x.u |= 1;
+    return x.f;
+}
+
 static void store_double(KerbDtype dtype, void *p, double v)
 {
     switch (dtype) {
     case KERB_F32: { float x = (float)v; memcpy(p, &x, 4); return; }
     case KERB_F64: memcpy(p, &v, 8); return;
-    case KERB_F16: { uint16_t x = kerb_f32_to_f16((float)v); memcpy(p, &x, 2); return; }
-    case KERB_BF16: { uint16_t x = kerb_f32_to_bf16((float)v); memcpy(p, &x, 2); return; }
+    case KERB_F16: { uint16_t x = kerb_f32_to_f16(round_to_odd(v)); memcpy(p, &x, 2); return; }
+    case KERB_BF16: { uint16_t x = kerb_f32_to_bf16(round_to_odd(v)); memcpy(p, &x, 2); return; }
     case KERB_BOOL: *(uint8_t *)p = v != 0; return;
     case KERB_U64: {
         uint64_t x = isnan(v) || v <= 0 ? 0 : v >= 18446744073709551616.0 ? UINT64_MAX : (uint64_t)v;
