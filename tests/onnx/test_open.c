@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening: what is missing, empty, cut, damaged or not ONNX gets a message that says so; nothing crashes (run it under ASan, too). */
 #include "net/onnx/onnx.h"
-#include "onnx/encode.h"
+#include "onnx/small_model.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -160,16 +160,16 @@ static void test_what_is_not_onnx(void **state)
     /* SavedModel: schema version 1 and a meta graph, in the fields where ONNX has its version and its producer. */
     OnnxBytes m = { 0 };
     char meta[200] = { 0x0a, 0 };
-    onnx_int(&m, 1, 1);
-    onnx_bytes(&m, 2, meta, sizeof meta);
+    onnx_field_int(&m, 1, 1);
+    onnx_field_bytes(&m, 2, meta, sizeof meta);
     assert_int_equal(try_bytes(m.data, m.size, &error), KERB_ERROR_ASSET);
     assert_non_null(strstr(error.message, "SavedModel"));
     onnx_free(&m);
     /* A producer's name must not be mistaken for another format's mark. */
     m = onnx_small_model();
     OnnxBytes named = { 0 };
-    onnx_int(&named, 1, 8);
-    onnx_text(&named, 2, "TFL3-to-onnx");
+    onnx_field_int(&named, 1, 8);
+    onnx_field_text(&named, 2, "TFL3-to-onnx");
     onnx_raw(&named, m.data, m.size);
     assert_int_equal(try_bytes(named.data, named.size, &error), KERB_OK);
     onnx_free(&named);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Tensors: every way the format has to hold values, sizes that lie, and external files that try to escape. */
 #include "net/onnx/model.h"
-#include "onnx/encode.h"
+#include "onnx_parts.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 static OnnxBytes model_of(OnnxBytes tensor)
 {
     OnnxBytes g = { 0 };
-    onnx_add_node(&g, onnx_node("Identity", "i", "w", "y"));
+    onnx_add_node(&g, onnx_part_node("Identity", "i", "w", "y"));
     onnx_add_weight(&g, tensor);
     onnx_add_output(&g, "y");
     return onnx_model(13, &g);
@@ -49,14 +49,14 @@ static void test_raw(void **state)
     const int64_t i[] = { -1, INT64_MAX, 7 };
     const uint16_t half[] = { 0x3c00, 0x7c00, 0x8000 };
     const uint8_t sloppy[] = { 0, 1, 200, 1 }, clean[] = { 0, 1, 1, 1 };
-    check_values(onnx_tensor("w", ONNX_FLOAT, 1, three, f, sizeof f), KERB_F32, 1, three, f, sizeof f);
-    check_values(onnx_tensor("w", ONNX_INT64, 1, three, i, sizeof i), KERB_I64, 1, three, i, sizeof i);
-    check_values(onnx_tensor("w", ONNX_FLOAT16, 1, three, half, sizeof half), KERB_F16, 1, three, half, sizeof half);
-    check_values(onnx_tensor("w", ONNX_BFLOAT16, 1, three, half, sizeof half), KERB_BF16, 1, three, half, sizeof half);
-    check_values(onnx_tensor("w", ONNX_BOOL, 2, two_by_two, sloppy, 4), KERB_BOOL, 2, two_by_two, clean, 4);
-    check_values(onnx_tensor("w", ONNX_FLOAT, 0, NULL, f, 4), KERB_F32, 0, NULL, f, 4);
-    check_values(onnx_tensor("w", ONNX_FLOAT, 1, none, NULL, 0), KERB_F32, 1, none, NULL, 0);
-    check_values(onnx_tensor_head("w", ONNX_FLOAT, 1, none), KERB_F32, 1, none, NULL, 0); /* no data at all: none is needed */
+    check_values(onnx_part_tensor("w", ONNX_F32, 1, three, f, sizeof f), KERB_F32, 1, three, f, sizeof f);
+    check_values(onnx_part_tensor("w", ONNX_I64, 1, three, i, sizeof i), KERB_I64, 1, three, i, sizeof i);
+    check_values(onnx_part_tensor("w", ONNX_F16, 1, three, half, sizeof half), KERB_F16, 1, three, half, sizeof half);
+    check_values(onnx_part_tensor("w", ONNX_BF16, 1, three, half, sizeof half), KERB_BF16, 1, three, half, sizeof half);
+    check_values(onnx_part_tensor("w", ONNX_BOOL, 2, two_by_two, sloppy, 4), KERB_BOOL, 2, two_by_two, clean, 4);
+    check_values(onnx_part_tensor("w", ONNX_F32, 0, NULL, f, 4), KERB_F32, 0, NULL, f, 4);
+    check_values(onnx_part_tensor("w", ONNX_F32, 1, none, NULL, 0), KERB_F32, 1, none, NULL, 0);
+    check_values(onnx_part_tensor_head("w", ONNX_F32, 1, none), KERB_F32, 1, none, NULL, 0); /* no data at all: none is needed */
 }
 
 static void test_typed(void **state)
@@ -73,33 +73,33 @@ static void test_typed(void **state)
         unsigned field;
         const void *values;
     } integers[] = {
-        { ONNX_INT8, KERB_I8, 5, i8 },
-        { ONNX_INT32, KERB_I32, 5, i32 },
-        { ONNX_FLOAT16, KERB_F16, 5, half },
-        { ONNX_UINT64, KERB_U64, 11, u64 },
+        { ONNX_I8, KERB_I8, 5, i8 },
+        { ONNX_I32, KERB_I32, 5, i32 },
+        { ONNX_F16, KERB_F16, 5, half },
+        { ONNX_U64, KERB_U64, 11, u64 },
     };
     for (int packed = 0; packed < 2; packed++) {
-        OnnxBytes t = onnx_tensor_head("w", ONNX_FLOAT, 1, three), u = onnx_tensor_head("w", ONNX_DOUBLE, 1, three);
-        if (packed) onnx_bytes(&t, 4, f, sizeof f), onnx_bytes(&u, 10, d, sizeof d);
-        for (int i = 0; !packed && i < 3; i++) onnx_f32(&t, 4, f[i]), onnx_f64(&u, 10, d[i]);
+        OnnxBytes t = onnx_part_tensor_head("w", ONNX_F32, 1, three), u = onnx_part_tensor_head("w", ONNX_F64, 1, three);
+        if (packed) onnx_field_bytes(&t, 4, f, sizeof f), onnx_field_bytes(&u, 10, d, sizeof d);
+        for (int i = 0; !packed && i < 3; i++) onnx_field_f32(&t, 4, f[i]), onnx_field_f64(&u, 10, d[i]);
         check_values(t, KERB_F32, 1, three, f, sizeof f);
         check_values(u, KERB_F64, 1, three, d, sizeof d);
         for (size_t k = 0; k < sizeof integers / sizeof integers[0]; k++) {
             KerbTensor values = kerb_tensor((void *)(uintptr_t)integers[k].values, integers[k].dtype, 1, three);
-            OnnxBytes v = onnx_tensor_head("w", integers[k].type, 1, three), list = { 0 };
+            OnnxBytes v = onnx_part_tensor_head("w", integers[k].type, 1, three), list = { 0 };
             for (int i = 0; i < 3; i++) {
                 int64_t x = integers[k].dtype == KERB_F16 ? half[i] : kerb_tensor_get_i64(&values, i);
                 if (packed) onnx_varint(&list, (uint64_t)x);
-                else onnx_int(&v, integers[k].field, x);
+                else onnx_field_int(&v, integers[k].field, x);
             }
-            if (packed) onnx_message(&v, integers[k].field, &list);
+            if (packed) onnx_field_message(&v, integers[k].field, &list);
             check_values(v, integers[k].dtype, 1, three, integers[k].values, 3 * kerb_dtype_bytes(integers[k].dtype));
         }
     }
     /* One packed part and one number alone: legal, and not to be used in place. */
-    OnnxBytes mixed = onnx_tensor_head("w", ONNX_FLOAT, 1, three);
-    onnx_bytes(&mixed, 4, f, 8);
-    onnx_f32(&mixed, 4, f[2]);
+    OnnxBytes mixed = onnx_part_tensor_head("w", ONNX_F32, 1, three);
+    onnx_field_bytes(&mixed, 4, f, 8);
+    onnx_field_f32(&mixed, 4, f[2]);
     check_values(mixed, KERB_F32, 1, three, f, sizeof f);
 }
 
@@ -119,22 +119,22 @@ static void test_sizes_that_lie(void **state)
 {
     const float f[8] = { 0 };
     const int64_t negative[] = { -3 }, huge[] = { INT64_MAX, INT64_MAX }, wraps[] = { (int64_t)1 << 62, 4 }, large[] = { (int64_t)1 << 40 };
-    check_refused(onnx_tensor("w", ONNX_FLOAT, 1, three, f, 11), "needs 12 bytes and has 11");
-    check_refused(onnx_tensor("w", ONNX_FLOAT, 1, three, f, 13), "'w' (float, 3)");
-    check_refused(onnx_tensor("w", ONNX_FLOAT, 1, three, f, 0), "has 0");
-    check_refused(onnx_tensor("w", ONNX_FLOAT, 1, negative, f, 12), "no tensor can have this shape");
-    check_refused(onnx_tensor("w", ONNX_FLOAT, 2, huge, f, 12), "no tensor can have this shape");
-    check_refused(onnx_tensor("w", ONNX_FLOAT, 2, wraps, f, 0), "no tensor can have this shape"); /* 2^64 elements: 0 if it wrapped */
-    check_refused(onnx_tensor("w", ONNX_FLOAT, 1, large, f, 32), "has 32");
-    check_refused(onnx_tensor_head("w", ONNX_FLOAT, 1, large), "needs 1099511627776 values and has 0"); /* nothing of it is allocated */
-    check_refused(onnx_tensor_head("w", ONNX_INT64, 1, three), "needs 3 values and has 0");
-    OnnxBytes t = onnx_tensor_head("w", ONNX_INT64, 1, three);
-    onnx_bytes(&t, 7, "\x01\x02\x80", 3); /* the last number is cut */
+    check_refused(onnx_part_tensor("w", ONNX_F32, 1, three, f, 11), "needs 12 bytes and has 11");
+    check_refused(onnx_part_tensor("w", ONNX_F32, 1, three, f, 13), "'w' (float, 3)");
+    check_refused(onnx_part_tensor("w", ONNX_F32, 1, three, f, 0), "has 0");
+    check_refused(onnx_part_tensor("w", ONNX_F32, 1, negative, f, 12), "no tensor can have this shape");
+    check_refused(onnx_part_tensor("w", ONNX_F32, 2, huge, f, 12), "no tensor can have this shape");
+    check_refused(onnx_part_tensor("w", ONNX_F32, 2, wraps, f, 0), "no tensor can have this shape"); /* 2^64 elements: 0 if it wrapped */
+    check_refused(onnx_part_tensor("w", ONNX_F32, 1, large, f, 32), "has 32");
+    check_refused(onnx_part_tensor_head("w", ONNX_F32, 1, large), "needs 1099511627776 values and has 0"); /* nothing of it is allocated */
+    check_refused(onnx_part_tensor_head("w", ONNX_I64, 1, three), "needs 3 values and has 0");
+    OnnxBytes t = onnx_part_tensor_head("w", ONNX_I64, 1, three);
+    onnx_field_bytes(&t, 7, "\x01\x02\x80", 3); /* the last number is cut */
     check_refused(t, "values are damaged");
-    t = onnx_tensor_head("w", ONNX_INT64, 1, two);
-    onnx_f32(&t, 7, 1); /* the wrong wire type */
+    t = onnx_part_tensor_head("w", ONNX_I64, 1, two);
+    onnx_field_f32(&t, 7, 1); /* the wrong wire type */
     check_refused(t, "values are damaged");
-    check_refused(onnx_tensor("", ONNX_FLOAT, 1, three, f, 12), "no name");
+    check_refused(onnx_part_tensor("", ONNX_F32, 1, three, f, 12), "no name");
 }
 
 static void test_types_that_kerb_lacks(void **state)
@@ -146,15 +146,15 @@ static void test_types_that_kerb_lacks(void **state)
         const int64_t *dims;
         const char *expect;
     } cases[] = {
-        { ONNX_FLOAT8, 1, three, "float8e4m3fn" },
+        { ONNX_F8, 1, three, "float8e4m3fn" },
         { ONNX_STRING, 1, three, "string" },
         { 22, 1, three, "int4" },
         { 14, 1, three, "complex64" },
         { 999, 1, three, "unknown type" },
-        { ONNX_FLOAT, 9, nine, "more than 8 dimensions" },
+        { ONNX_F32, 9, nine, "more than 8 dimensions" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        OnnxBytes m = model_of(onnx_tensor("w", cases[i].type, cases[i].rank, cases[i].dims, bytes, 3));
+        OnnxBytes m = model_of(onnx_part_tensor("w", cases[i].type, cases[i].rank, cases[i].dims, bytes, 3));
         KerbOnnx *onnx;
         KerbGraph *g;
         KerbError error = { 0 };
@@ -221,16 +221,16 @@ static int remove_place(void **state)
 
 static OnnxBytes external(const char *location, const char *offset, const char *length)
 {
-    OnnxBytes t = onnx_tensor_head("w", ONNX_FLOAT, 1, three);
+    OnnxBytes t = onnx_part_tensor_head("w", ONNX_F32, 1, three);
     const char *pairs[][2] = { { "location", location }, { "offset", offset }, { "length", length } };
     for (int i = 0; i < 3; i++) {
         OnnxBytes entry = { 0 };
         if (!pairs[i][1]) continue;
-        onnx_text(&entry, 1, pairs[i][0]);
-        onnx_text(&entry, 2, pairs[i][1]);
-        onnx_message(&t, 13, &entry);
+        onnx_field_text(&entry, 1, pairs[i][0]);
+        onnx_field_text(&entry, 2, pairs[i][1]);
+        onnx_field_message(&t, 13, &entry);
     }
-    onnx_int(&t, 14, 1);
+    onnx_field_int(&t, 14, 1);
     return t;
 }
 
@@ -336,7 +336,7 @@ static void test_read_tensor(void **state)
 {
     const Place *p = *state;
     const float f[] = { 1, 2, 3, 4 };
-    OnnxBytes t = onnx_tensor("x", ONNX_FLOAT, 2, two_by_two, f, sizeof f);
+    OnnxBytes t = onnx_part_tensor("x", ONNX_F32, 2, two_by_two, f, sizeof f);
     KerbArena *arena = kerb_arena_new(0);
     KerbTensor out;
     KerbError error = { 0 };
@@ -350,16 +350,16 @@ static void test_read_tensor(void **state)
     assert_non_null(strstr(error.message, p->net));
     assert_null(out.data);
     onnx_free(&t);
-    t = onnx_tensor_head("s", ONNX_STRING, 1, two);
-    onnx_text(&t, 6, "a");
+    t = onnx_part_tensor_head("s", ONNX_STRING, 1, two);
+    onnx_field_text(&t, 6, "a");
     write_file(p->net, t.data, t.size);
     assert_int_equal(kerb_onnx_read_tensor(p->net, arena, &out, &error), KERB_ERROR_UNSUPPORTED);
     onnx_free(&t);
     /* SequenceProto { elem_type = TENSOR, tensor_values } */
     OnnxBytes sequence = { 0 };
-    t = onnx_tensor("x", ONNX_FLOAT, 2, two_by_two, f, sizeof f);
-    onnx_int(&sequence, 2, 1);
-    onnx_message(&sequence, 3, &t);
+    t = onnx_part_tensor("x", ONNX_F32, 2, two_by_two, f, sizeof f);
+    onnx_field_int(&sequence, 2, 1);
+    onnx_field_message(&sequence, 3, &t);
     write_file(p->net, sequence.data, sequence.size);
     assert_int_equal(kerb_onnx_read_tensor(p->net, arena, &out, &error), KERB_ERROR_UNSUPPORTED);
     onnx_free(&sequence);
