@@ -8,6 +8,8 @@
 
 #include "cases.h"
 
+const KerbBackend *kerb_backend(uint32_t abi, const KerbLogSink *sink);
+
 /* A sum of K products of numbers in -1..1 has an RMS of sqrt(K)/3. Winograd's F(4x4, 3x3), the least exact way, was measured at 2e-6 of
  * that on average and twice that at the corners of its tiles (its constants cost five bits of the 24); six sigma bound the worst of the 1e5
  * elements of a case: 6 * 4e-6 * sqrt(K)/3. The RMS of the whole is held to 4e-6. */
@@ -158,7 +160,71 @@ int kerb_check_convolutions(int count)
 }
 int kerb_check_convolutions_bf16(int count)
 {
+    KerbDevice device = {0};
+    kerb_backend(KERB_BACKEND_ABI, NULL)->probe(&device);
+    if (!strstr(device.precisions, "bf16")) {
+        puts("convolutions bf16: skipped, this processor has no AVX-512");
+        return 0;
+    }
     return kerb_check_conv(count, KERB_PRECISION_BF16, "convolutions bf16");
+}
+
+/* What random ones are too small for: sums over several passes (of taps, of a tap's depth), columns shared between tasks, small pictures
+ * under large windows (tap by tap), borders that go downwards, neighbouring taps as one. */
+int kerb_check_large_convolutions(void)
+{
+    static const struct {
+        int n, ic, ih, iw, oc, k, stride, dilation, pad, group, residual;
+        KerbUnary unary;
+    } cases[] = {
+        {1, 512, 5, 9, 96, 7, 1, 1, 3, 1, 0, KERB_UNARY_RELU},      /* FCN's fc6 */
+        {2, 130, 6, 5, 70, 5, 1, 2, 4, 1, 1, KERB_UNARY_SIGMOID},   /* tap by tap, of two pictures, dilated */
+        {1, 64, 9, 7, 40, 5, 2, 1, 2, 1, 2, KERB_UNARY_LEAKY_RELU}, /* tap by tap, stride, over its residual */
+        {1, 3500, 1, 30, 33, 1, 1, 1, 0, 1, 1, KERB_UNARY_HARD_SWISH},
+        {1, 200, 20, 30, 300, 3, 2, 1, 1, 1, 2, KERB_UNARY_RELU}, /* several passes, over its residual */
+        {2, 256, 13, 12, 160, 3, 2, 1, 1, 1, 0, KERB_UNARY_TANH},
+        {1, 1024, 4, 4, 600, 1, 2, 1, 0, 1, 1, KERB_UNARY_RELU},
+        {1, 300, 9, 33, 200, 1, 1, 1, 0, 1, 2, KERB_UNARY_ELU},
+        {1, 3, 60, 90, 64, 7, 2, 1, 3, 1, 0, KERB_UNARY_RELU},  /* a stem */
+        {1, 320, 6, 6, 80, 3, 1, 6, 6, 1, 0, KERB_UNARY_RELU},  /* only the middle tap is inside */
+        {1, 512, 7, 9, 128, 3, 2, 1, 1, 4, 0, KERB_UNARY_RELU}, /* groups, tap by tap */
+    };
+    KerbRandom r = kerb_random_seeded("large convolutions", 77);
+    int failed = 0;
+    setenv("KERB_CPU_CONV", "direct", 1);
+    for (int i = 0; i < (int)(sizeof cases / sizeof cases[0]); i++) {
+        KerbGraph *g = NULL;
+        kerb_graph_new(&g, NULL);
+        const int64_t k = cases[i].k, reach = (k - 1) * cases[i].dilation + 1,
+                      oh = (cases[i].ih + 2 * cases[i].pad - reach) / cases[i].stride + 1,
+                      ow = (cases[i].iw + 2 * cases[i].pad - reach) / cases[i].stride + 1;
+        const int64_t xd[4] = {cases[i].n, cases[i].ic, cases[i].ih, cases[i].iw},
+                      wd[4] = {cases[i].oc, cases[i].ic / cases[i].group, k, k}, bd[1] = {cases[i].oc},
+                      yd[4] = {cases[i].n, cases[i].oc, oh, ow};
+        uint32_t inputs[4] = {kerb_case_input(g, 4, xd), kerb_case_constant(g, &r, 4, wd, 1), kerb_case_constant(g, &r, 1, bd, 1)};
+        if (cases[i].residual) inputs[3] = kerb_case_input(g, 4, yd);
+        if (cases[i].residual == 2) { /* computed, read by nobody else: the sums may take its place */
+            uint32_t relu = kerb_case_value(g, 4, yd);
+            kerb_case_node(g, KERB_OP_UNARY, 1, &inputs[3], relu)->attrs.unary.kind = KERB_UNARY_RELU;
+            inputs[3] = relu;
+        }
+        uint32_t y = kerb_case_value(g, 4, yd);
+        KerbConvAttrs *a = &kerb_case_node(g, KERB_OP_CONV, cases[i].residual ? 4 : 3, inputs, y)->attrs.conv;
+        a->window = (KerbWindow){.n = 2,
+                                 .kernel = {k, k},
+                                 .stride = {cases[i].stride, cases[i].stride},
+                                 .dilation = {cases[i].dilation, cases[i].dilation},
+                                 .pad_begin = {cases[i].pad, cases[i].pad},
+                                 .pad_end = {cases[i].pad, cases[i].pad}};
+        a->group = cases[i].group;
+        a->act = (KerbActivation){.kind = KERB_ACT_UNARY, .unary = cases[i].unary, .alpha = 0.1f, .beta = 0.5f, .slope = KERB_NO_VALUE};
+        kerb_case_output(g, y);
+        KerbCaseResult result = kerb_case_run(g, &r, 1 + i % 3, KERB_PRECISION_F32);
+        failed += kerb_report("large convolutions", i, g, result, kerb_tolerance((double)(wd[1] * k * k)));
+        kerb_graph_free(&g);
+    }
+    unsetenv("KERB_CPU_CONV");
+    return failed;
 }
 
 /* ---- pools ---- */

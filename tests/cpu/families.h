@@ -6,6 +6,7 @@
 
 int kerb_check_convolutions(int count);
 int kerb_check_convolutions_bf16(int count);
+int kerb_check_large_convolutions(void);
 int kerb_check_pools(int count);
 int kerb_check_unpools(int count);
 int kerb_check_attentions(int count);

@@ -16,6 +16,10 @@ static void check_convolutions_bf16(void **state)
 {
     assert_int_equal(kerb_check_convolutions_bf16(N_OTHERS), 0);
 }
+static void check_large_convolutions(void **state)
+{
+    assert_int_equal(kerb_check_large_convolutions(), 0);
+}
 static void check_pools(void **state)
 {
     assert_int_equal(kerb_check_pools(N_OTHERS), 0);
@@ -58,6 +62,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(check_convolutions),
         cmocka_unit_test(check_convolutions_bf16),
+        cmocka_unit_test(check_large_convolutions),
         cmocka_unit_test(check_pools),
         cmocka_unit_test(check_elementwise),
         cmocka_unit_test(check_concats),

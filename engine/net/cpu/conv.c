@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Convolution nodes: which of the ways (direct, Winograd, depthwise, oneDNN) computes each, by timing every new shape once at compile. */
+/* Convolution nodes: which of the ways (direct, Winograd, depthwise, oneDNN) computes each, by timing every new shape once at compile.
+ *
+ * In f32 dense and depthwise convolutions are our own's: they are as fast as oneDNN's within a few per cent (docs/performance.md), and
+ * dnnl_primitive_execute() allocates at every call, which the streaming path must not. oneDNN computes what is in bf16, and grouped f32
+ * convolutions where it is clearly faster. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +44,12 @@ static const KerbStepKind kerb_conv_step = {"conv", kerb_conv_step_bind, kerb_co
 
 /* ---- choosing ---- */
 
+/* Does an own way serve, so that oneDNN need not be asked? */
+static bool kerb_conv_own(const KerbConv *c)
+{
+    return kerb_conv_depthwise.applies(c) ? !c->s.source_bf16 : c->s.groups == 1 && kerb_conv_direct.applies(c);
+}
+
 /* Without timing: what has been best most often. */
 static const KerbConvKind *kerb_conv_guess(const KerbConv *c)
 {
@@ -47,7 +57,7 @@ static const KerbConvKind *kerb_conv_guess(const KerbConv *c)
     if (kerb_conv_depthwise.applies(c)) return &kerb_conv_depthwise;
     if (kerb_conv_winograd.applies(c) && s->ic >= 32 && s->oc >= 32 && !s->source_bf16)
         return s->ic * s->oc < 180 * 180 ? &kerb_conv_winograd : &kerb_conv_winograd_shared;
-    if (kerb_conv_direct.applies(c) && (s->block > 1 || s->oc <= 32 || s->ic <= 32 || !kerb_conv_dnn.applies(c))) return &kerb_conv_direct;
+    if (kerb_conv_own(c) || s->block > 1 || !kerb_conv_dnn.applies(c)) return &kerb_conv_direct;
     return &kerb_conv_dnn;
 }
 
@@ -57,12 +67,11 @@ static bool kerb_conv_promising(const KerbConv *c, const KerbConvKind *kind)
 {
     const KerbConvSpec *s = &c->s;
     const int64_t pairs = (int64_t)s->ic * s->oc;
+    if (kind == &kerb_conv_dnn && kerb_conv_own(c)) return false;
     if (kerb_conv_depthwise.applies(c)) return kind == &kerb_conv_depthwise || kind == &kerb_conv_dnn;
     if (kind == &kerb_conv_winograd) return pairs <= 320 * 320;
     if (kind == &kerb_conv_winograd_shared) return pairs >= 100 * 100;
-    bool winograd = kerb_conv_winograd.applies(c) && s->ic >= 48 && s->oc >= 48;
-    if (kind == &kerb_conv_direct) return !winograd && (pairs <= 256 * 256 || s->block > 1 || !kerb_conv_dnn.applies(c));
-    return !winograd || s->source_bf16;
+    return !(kerb_conv_winograd.applies(c) && s->ic >= 48 && s->oc >= 48) || s->source_bf16;
 }
 
 #define TIMED_FLOPS 1.5e9 /* larger problems are timed on a part of their rows */
@@ -127,13 +136,21 @@ static const KerbConvKind *kerb_conv_choose(KerbCompiler *c, const KerbConv *con
         if (!memcmp(&c->choices[i].s, &conv->s, sizeof conv->s)) return c->choices[i].kind;
     }
     if (!c->tune || c->tune_ns_left <= 0) return kerb_conv_guess(conv);
-    const KerbConvKind *kind = kerb_conv_guess(conv);
+    const KerbConvKind *kind = kerb_conv_guess(conv), *only = NULL;
     int64_t start = kerb_now_ns(), best = INT64_MAX;
+    int promising = 0;
+    for (int i = 0; i < n; i++) {
+        if (!kerb_conv_promising(conv, can[i])) continue;
+        promising++;
+        only = can[i];
+    }
+    if (promising == 1) return only;
     for (int i = 0; i < n; i++) {
         if (!kerb_conv_promising(conv, can[i])) continue;
         int64_t ns = kerb_conv_time(conv, can[i], best);
         kerb_log(KERB_LOG_DEBUG, "cpu: conv %dx%d %d->%d %dx%d stride %d dilation %d: %s %.3f ms", conv->s.kw, conv->s.kh, conv->s.ic,
                  conv->s.oc, conv->s.ow, conv->s.oh, conv->s.sw, conv->s.dw, can[i]->name, ns == INT64_MAX ? -1.0 : (double)ns * 1e-6);
+        if (can[i] == &kerb_conv_dnn && !conv->s.source_bf16 && ns != INT64_MAX) ns += ns / 8; /* what it allocates must be worth it */
         if (ns < best) {
             best = ns;
             kind = can[i];
@@ -279,7 +296,7 @@ void kerb_cpu_plan_shuffles(KerbCompiler *c)
             continue;
         const KerbValue *w = kerb_node_input(c->g, conv, 1);
         if (w->dims[2] * w->dims[3] > 64 || w->dims[0] * w->dims[1] * w->dims[2] * w->dims[3] > 4 << 20)
-            continue; /* as kerb_conv_direct's limits */
+            continue; /* kerb_conv_direct's taps; larger ones were not tried */
         c->fused_into[producer] = (uint32_t)i;
     }
 }

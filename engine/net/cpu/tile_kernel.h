@@ -9,6 +9,16 @@
 #define TILE_ROWS 4
 #endif
 
+#define TILE_UNROLL 4
+/* Weights are read once, in order, from the second-level cache: far enough ahead that they are there in time (measured: 4 % at 256 to
+ * 1024). */
+#define TILE_AHEAD_BYTES 512
+#if VL > 1
+#define TILE_PREFETCH(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
+#else
+#define TILE_PREFETCH(p) ((void)0)
+#endif
+
 static inline v_t v_finish(v_t x, const KerbEpilogue *e, v_t slope)
 {
     if (e->slope) x = v_select_negative(x, v_mul(x, slope), x);
@@ -16,20 +26,46 @@ static inline v_t v_finish(v_t x, const KerbEpilogue *e, v_t slope)
     return x;
 }
 
-/* Epilogue and store of one row's vector; `column` is its first column, n its lanes. */
-static inline void tile_store(const KerbTile *t, int row, int column, int n, v_t sum)
-{
-    float *target = t->target + row * t->target_step + column;
-    const KerbEpilogue *e = t->epilogue;
-    if (t->residual) {
-        const float *r = t->residual + row * t->residual_step + column;
-        sum = v_add(sum, n == VL ? v_load(r) : v_load_n(r, n));
+/* One step of the depth, u steps from where the pointers are. Rows are addressed from every third one, so that five pointers and one
+ * stride serve 14 rows. */
+#define TILE_STEP(u)                                                                                   \
+    v_t w0 = v_load(w + (u)*vectors * VL), w1 = vectors == 2 ? v_load(w + (u)*vectors * VL + VL) : w0; \
+    TILE_PREFETCH((const char *)(w + (u)*vectors * VL) + TILE_AHEAD_BYTES);                            \
+    if (vectors == 2) TILE_PREFETCH((const char *)(w + (u)*vectors * VL + VL) + TILE_AHEAD_BYTES);     \
+    _Pragma("GCC unroll 14") for (int r = 0; r < rows; r++)                                            \
+    {                                                                                                  \
+        const float *base = r < 3 ? s0 : r < 6 ? s3 : r < 9 ? s6 : r < 12 ? s9 : s12;                  \
+        v_t x = v_set(base[(r % 3) * step + (u)]);                                                     \
+        sums[r][0] = v_fma(x, w0, sums[r][0]);                                                         \
+        if (vectors == 2) sums[r][1] = v_fma(x, w1, sums[r][1]);                                       \
     }
-    if (e) sum = v_finish(sum, e, e->slope ? v_load_n(e->slope + column, n) : v_zero());
-    if (n == VL)
-        v_store(target, sum);
-    else
-        v_store_n(target, sum, n);
+
+/* Epilogue and stores. What is the same for all rows is read before the first store: the compiler must take it that a store changes it. */
+static inline __attribute__((always_inline)) void tile_store(const KerbTile *t, v_t sums[][2], const int rows, const int vectors)
+{
+    const int last = t->columns - (vectors - 1) * VL;
+    const KerbEpilogue e = t->epilogue ? *t->epilogue : (KerbEpilogue){0};
+    float *target = t->target;
+    const float *residual = t->residual;
+    const ptrdiff_t target_step = t->target_step, residual_step = t->residual_step;
+#pragma GCC unroll 2
+    for (int i = 0; i < vectors; i++) {
+        const int n = i + 1 < vectors ? VL : last;
+        const v_t slope = e.slope ? v_load_n(e.slope + i * VL, n) : v_zero();
+#pragma GCC unroll 14
+        for (int r = 0; r < rows; r++) {
+            v_t sum = sums[r][i];
+            if (residual) {
+                const float *from = residual + r * residual_step + i * VL;
+                sum = v_add(sum, n == VL ? v_load(from) : v_load_n(from, n));
+            }
+            sum = v_finish(sum, &e, slope);
+            if (n == VL)
+                v_store(target + r * target_step + i * VL, sum);
+            else
+                v_store_n(target + r * target_step + i * VL, sum, n);
+        }
+    }
 }
 
 /* `rows` and `vectors` are constants after inlining, so that sums stay in registers. */
@@ -51,33 +87,30 @@ static inline __attribute__((always_inline)) void tile_run(const KerbTile *t, co
     }
     const ptrdiff_t step = t->source_step;
     const int depth = t->depth;
+    for (int r = 0; r < rows; r++) { /* lines that are stored to must be read first: they come while sums are made */
+        TILE_PREFETCH(t->target + r * t->target_step);
+        if (vectors == 2) TILE_PREFETCH(t->target + r * t->target_step + VL);
+    }
     for (int i = 0; i < t->n_taps; i++) {
         const float *w = t->weights + t->taps[i].weight;
-        /* Rows are addressed from every third one, so that five pointers and one stride serve 14 rows. */
         const float *s0 = t->source + t->taps[i].source;
         const float *s3 = s0 + 3 * step, *s6 = s0 + 6 * step, *s9 = s0 + 9 * step, *s12 = s0 + 12 * step;
-        for (int k = 0; k < depth; k++) {
-            v_t w0 = v_load(w), w1 = vectors == 2 ? v_load(w + VL) : w0;
-            w += vectors * VL;
-#pragma GCC unroll 14
-            for (int r = 0; r < rows; r++) {
-                const float *base = r < 3 ? s0 : r < 6 ? s3 : r < 9 ? s6 : r < 12 ? s9 : s12;
-                v_t x = v_set(base[(r % 3) * step]);
-                sums[r][0] = v_fma(x, w0, sums[r][0]);
-                if (vectors == 2) sums[r][1] = v_fma(x, w1, sums[r][1]);
+        int k = 0;
+        for (; k + TILE_UNROLL <= depth; k += TILE_UNROLL) {
+#pragma GCC unroll 4
+            for (int u = 0; u < TILE_UNROLL; u++) {
+                TILE_STEP(u)
             }
-            s0++;
-            s3++;
-            s6++;
-            s9++;
-            s12++;
+            w += TILE_UNROLL * vectors * VL;
+            s0 += TILE_UNROLL, s3 += TILE_UNROLL, s6 += TILE_UNROLL, s9 += TILE_UNROLL, s12 += TILE_UNROLL;
+        }
+        for (; k < depth; k++) {
+            TILE_STEP(0)
+            w += vectors * VL;
+            s0++, s3++, s6++, s9++, s12++;
         }
     }
-#pragma GCC unroll 14
-    for (int r = 0; r < rows; r++) {
-        tile_store(t, r, 0, vectors == 2 ? VL : last, sums[r][0]);
-        if (vectors == 2) tile_store(t, r, VL, last, sums[r][1]);
-    }
+    tile_store(t, sums, rows, vectors);
 }
 
 #define TILE_CASE(n)           \
@@ -91,7 +124,8 @@ static void KERB_SIMD_NAME(tile)(const KerbTile *t, int rows)
 {
     switch (rows) {
         TILE_CASE(1)
-        TILE_CASE(2) TILE_CASE(3) TILE_CASE(4)
+        TILE_CASE(2)
+        TILE_CASE(3) TILE_CASE(4)
 #if TILE_ROWS >= 6
             TILE_CASE(5) TILE_CASE(6)
 #endif
@@ -101,3 +135,5 @@ static void KERB_SIMD_NAME(tile)(const KerbTile *t, int rows)
     }
 }
 #undef TILE_CASE
+#undef TILE_STEP
+#undef TILE_PREFETCH
