@@ -35,18 +35,6 @@ static void prefix_goes_before(void **state)
     assert_string_equal(error.message, "");
 }
 
-/* Is this whole UTF-8? */
-static bool is_utf8(const char *text)
-{
-    for (const unsigned char *p = (const unsigned char *)text; *p;) {
-        int more = *p < 0x80 ? 0 : *p >= 0xF0 ? 3 : *p >= 0xE0 ? 2 : *p >= 0xC0 ? 1 : -1;
-        if (more < 0) return false;
-        for (p++; more > 0; more--, p++)
-            if ((*p & 0xC0) != 0x80) return false;
-    }
-    return true;
-}
-
 /* Characters of 1 to 4 bytes at every offset from the end of the buffer. */
 static void long_messages_are_cut_at_a_character(void **state)
 {

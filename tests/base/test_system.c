@@ -6,6 +6,10 @@
 #include "base/log.h"
 #include "base/trace.h"
 
+#define EURO "\xE2\x82\xAC" /* three bytes */
+#define EUROS10 EURO EURO EURO EURO EURO EURO EURO EURO EURO EURO
+#define EUROS EUROS10 EUROS10 EUROS10 EUROS10 EUROS10 EUROS10 EUROS10 EUROS10 EUROS10 EUROS10 /* 300 bytes */
+
 typedef struct Lines {
     int n;
     KerbLogLevel level;
@@ -40,6 +44,10 @@ static void log_levels(void **state)
     }
     kerb_log(KERB_LOG_ERROR, "%4000d", 1); /* cut, not overrun */
     assert_true(strlen(lines.last) > 2000 && strlen(lines.last) < 4000);
+    for (int shift = 0; shift < 4; shift++) { /* between characters */
+        kerb_log(KERB_LOG_ERROR, "%.*s%s", shift, "abcd", EUROS EUROS EUROS EUROS EUROS EUROS EUROS EUROS EUROS EUROS);
+        assert_true(strlen(lines.last) > 2000 && strlen(lines.last) < 3000 && is_utf8(lines.last));
+    }
     KerbLogSink sink = kerb_log_sink();
     assert_true(sink.fn == keep && sink.user == &lines && sink.level == KERB_LOG_TRACE);
 

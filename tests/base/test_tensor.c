@@ -68,6 +68,36 @@ static void half_rounds_to_nearest_even(void **state)
     }
 }
 
+/* From f64 too there is one rounding: f32 lies between, and a number beside a middle would become the middle there. */
+static void double_rounds_once(void **state)
+{
+    static const KerbDtype dtypes[] = { KERB_F16, KERB_BF16 };
+    for (size_t t = 0; t < COUNT(half_types); t++) {
+        const HalfType *h = &half_types[t];
+        unsigned top = ((1u << h->exponent_bits) - 1) << h->mantissa_bits;
+        for (unsigned v = 0; v + 1 < top; v++) {
+            double middle = (decode(v, h->exponent_bits, h->mantissa_bits) + decode(v + 1, h->exponent_bits, h->mantissa_bits)) / 2;
+            const double values[] = { middle, nextafter(middle, 0), nextafter(middle, INFINITY), -nextafter(middle, 0), -nextafter(middle, INFINITY) };
+            const unsigned expect[] = { v + (v & 1), v, v + 1, v | 0x8000, (v + 1) | 0x8000 };
+            for (size_t i = 0; i < COUNT(values); i++) {
+                uint16_t got = 0;
+                double from = values[i];
+                KerbTensor source = kerb_tensor(&from, KERB_F64, 0, NULL), target = kerb_tensor(&got, dtypes[t], 0, NULL);
+                kerb_tensor_copy(&target, &source);
+                if (got != expect[i]) fail_msg("type %zu: %a became %04x, not %04x", t, from, got, expect[i]);
+            }
+        }
+        const double huge[] = { 1e300, -1e300, INFINITY, 1e-300, -1e-300 };
+        const unsigned expect[] = { top, top | 0x8000, top, 0, 0x8000 };
+        for (size_t i = 0; i < COUNT(huge); i++) {
+            uint16_t got = 1;
+            KerbTensor target = kerb_tensor(&got, dtypes[t], 0, NULL);
+            kerb_tensor_set(&target, 0, huge[i]);
+            assert_int_equal(got, expect[i]);
+        }
+    }
+}
+
 static void layouts(void **state)
 {
     const int64_t dims[] = { 2, 3, 4, 5 };
@@ -213,7 +243,7 @@ static void odd_views(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_half_pattern), cmocka_unit_test(half_rounds_to_nearest_even), cmocka_unit_test(layouts),
+        cmocka_unit_test(every_half_pattern), cmocka_unit_test(half_rounds_to_nearest_even), cmocka_unit_test(double_rounds_once), cmocka_unit_test(layouts),
         cmocka_unit_test(products), cmocka_unit_test(types), cmocka_unit_test(every_conversion),
         cmocka_unit_test(floats_saturate_and_truncate), cmocka_unit_test(odd_views),
     };
