@@ -126,6 +126,14 @@ KerbStatus kerb_infer_gather(KerbInfer *c)
     int axis, rank = 0;
     KerbStatus status = kerb_infer_axis(c, c->n->attrs.axis, x->rank, &axis);
     if (status != KERB_OK) return status;
+    if (kerb_value_is_constant(indices) && x->dims[axis] >= 0) { /* rather than in the first frame */
+        const KerbTensor t = kerb_value_tensor(indices);
+        for (int64_t i = 0, n = kerb_tensor_elements(&t); i < n; i++) {
+            const int64_t index = kerb_tensor_get_i64(&t, i);
+            if (index < -x->dims[axis] || index >= x->dims[axis])
+                return kerb_infer_fail(c, "index %lld is outside axis %d, which has %lld elements", (long long)index, axis, (long long)x->dims[axis]);
+        }
+    }
     for (int i = 0; i < axis; i++) dims[rank++] = x->dims[i];
     for (int i = 0; i < indices->rank; i++) dims[rank++] = indices->dims[i];
     for (int i = axis + 1; i < x->rank; i++) dims[rank++] = x->dims[i];

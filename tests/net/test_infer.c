@@ -312,7 +312,9 @@ static void test_choosing(void **state)
         { KERB_OP_PAD, "0x3;[1,0,0,0]", "!ASSET nothing to pad with", { .pad = { KERB_PADDING_EDGE } } },
         { KERB_OP_GATHER, "5x6;i64 2x3", "2x3x6", { .axis = 0 } },
         { KERB_OP_GATHER, "[5,6,7];#-1", "[7]", { .axis = 0 } },
-        { KERB_OP_GATHER, "[5,6,7];#3", "!ASSET Gather", { .axis = 0 } }, /* found when it is folded */
+        { KERB_OP_GATHER, "[5,6,7];#3", "!ASSET index 3 is outside axis 0", { .axis = 0 } },
+        { KERB_OP_GATHER, "5x6;[2,-7]", "!ASSET index -7 is outside axis 1, which has 6", { .axis = 1 } },
+        { KERB_OP_GATHER, "5x6;[5,-6]", "5x2", { .axis = 1 } },
         { KERB_OP_GATHER, "1x1x1x1x1;i64 1x1x1x1x1", "!UNSUPPORTED 9 axes", { .axis = 0 } },
         { KERB_OP_GATHER_ELEMENTS, "5x6;i64 2x6", "2x6", { .axis = 0 } },
         { KERB_OP_GATHER_ELEMENTS, "5x6;i64 2x7", "!ASSET indices", { .axis = 0 } },
