@@ -42,6 +42,24 @@ class Clips(KerbCase):
                 self.assertEqual(times, sorted(times))
         self.assertGreater(recorded, 30)
 
+    @NEEDS_FFPROBE
+    @needs_data("malformed/h264/BA_MW_D_IDR_LOST.264")
+    def test_damage_is_counted(self):
+        """Frames whose reference is missing: as many are said to be damaged as ffprobe does not decode. A sound file of the same maker loses none."""
+        for name, damaged in (("BA_MW_D_IDR_LOST.264", True), ("BA_MW_D.264", False)):
+            with self.subTest(clip=name):
+                clip = DATA / "malformed/h264" / name
+                counts = subprocess.run(["ffprobe", "-v", "quiet", "-count_frames", "-count_packets", "-select_streams", "v:0", "-show_entries",
+                                         "stream=nb_read_frames,nb_read_packets", "-of", "json", str(clip)], capture_output=True, text=True, check=True).stdout
+                stream = json.loads(counts)["streams"][0]
+                wanted = int(stream["nb_read_packets"]) - int(stream["nb_read_frames"])
+                report = self.record(clip, "--force")
+                self.assertEqual(report["lost_frames"] + report["damaged_frames"], wanted)
+                self.assertEqual(wanted > 0, damaged)
+                if damaged:
+                    self.assertIn(f"{wanted} frames are", report["losses"])
+                    self.assertIn(f"{wanted} frames are", self.stderr)
+
 
 if __name__ == "__main__":
     kerb_case.main()

@@ -27,6 +27,26 @@ class Files(KerbCase):
         (self.folder / "noise.mp4").write_bytes(bytes((i * 7919 >> 3) & 255 for i in range(5000)))
         self.refuses("noise.mp4", "noise.mp4")
 
+    @NEEDS_FFMPEG
+    def test_zero_frames(self):
+        """Containers that say there is video, and hold none."""
+        for kind in ("mp4", "mkv", "avi"):
+            with self.subTest(kind=kind):
+                ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x48:rate=25", "-frames:v", "0", "-c:v", "libx264", self.folder / f"zero.{kind}")
+                self.refuses(f"zero.{kind}", f"zero.{kind}")
+
+    @NEEDS_FFMPEG
+    def test_odd_sizes(self):
+        """4:2:0 video whose last column and row have half a chroma sample; down to one pixel."""
+        for width, height in ((35, 27), (1, 1), (3, 1), (1, 5)):
+            with self.subTest(width=width, height=height):
+                ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x48:rate=25:duration=0.4", "-vf", f"scale={width}:{height}", "-pix_fmt", "yuv420p", "-c:v", "ffv1",
+                       self.folder / "odd.mkv")
+                self.record(self.folder / "odd.mkv", "--force", "--labels-out", "odd.gray")
+                times, facts = self.probe()
+                self.assertEqual((len(times), facts["width"], facts["height"]), (10, width, height))
+                self.assertEqual((self.folder / "odd.gray").stat().st_size, 10 * width * height)
+
     def test_lost_camera(self):
         self.refuses("/dev/video987", "/dev/video987", code=4)
 

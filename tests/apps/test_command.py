@@ -54,14 +54,17 @@ class Model(KerbCase):
         self.assertEqual(self.leftovers(), [])
 
     def test_not_onnx(self):
-        cases = {"empty.onnx": b"", "text.onnx": b"hello, this is no model\n" * 20, "net.pth": b"PK\x03\x04" + bytes(200), "net.tflite": b"\x1c\0\0\0TFL3" + bytes(200),
-                 "cut.onnx": self.model.read_bytes()[:100]}
-        for name, data in cases.items():
+        """Each is named for what it is, with the way to an ONNX file."""
+        cases = {"empty.onnx": (b"", "empty"), "text.onnx": (b"hello, this is no model\n" * 20, "not an ONNX model"), "cut.onnx": (self.model.read_bytes()[:100], "cut"),
+                 "net.pth": (b"PK\x03\x04" + b"." * 30 + b"net/data.pkl" + bytes(200), ("PyTorch", "torch.onnx.export")),
+                 "net.tflite": (b"\x1c\0\0\0TFL3" + bytes(200), ("TensorFlow Lite", "tf2onnx")),
+                 "net.engine": (b"ptrt" + bytes(200), ("TensorRT", "ONNX"))}
+        for name, (data, says) in cases.items():
             path = self.folder / name
             path.write_bytes(data)
             for command in (["inspect", path], ["record", SMALL, "-o", self.output, "--model", path], ["bench", "--model", path]):
                 with self.subTest(name=name, command=command[0]):
-                    self.refused(3, *command, says=name)
+                    self.refused(3, *command, says=(name, *([says] if isinstance(says, str) else says)))
 
     def test_unsupported_operator(self):
         path = tiny_onnx.model(self.folder / "odd.onnx", operator="NoSuch")
