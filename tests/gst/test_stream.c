@@ -232,15 +232,18 @@ static void test_latency(void **state)
     assert_non_null(m);
     gst_message_unref(m);
     assert_int_equal(gst_harness_query_latency(h), 7 * GST_MSECOND + 3 * FRAME_NS);
-    /* These frames take far less than 40 ms each: after a calm window (2 s) the answer comes down, and a message says so. */
+    /* These frames take far less than 40 ms each: after a calm window (2 s) the answer comes down, and a message says so. On a machine that
+     * is busy with other things it may go up first. */
     gint64 until = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
-    for (int i = 0; !(m = next_message(e, GST_MESSAGE_LATENCY)) && g_get_monotonic_time() < until; i++) {
+    gboolean down = FALSE;
+    for (int i = 0; !down && g_get_monotonic_time() < until; i++) {
         gst_buffer_unref(gst_harness_push_and_pull(h, noise(64, 64, i, &seed)));
         g_usleep(20000);
+        m = next_message(e, GST_MESSAGE_LATENCY);
+        down = m && stat_latency(h) < 3 * FRAME_NS;
+        g_clear_pointer(&m, gst_message_unref);
     }
-    assert_non_null(m);
-    gst_message_unref(m);
-    assert_true(stat_latency(h) < 3 * FRAME_NS);
+    assert_true(down);
     assert_int_equal(gst_harness_query_latency(h), 7 * GST_MSECOND + stat_latency(h));
     end(h, e);
 }
