@@ -180,6 +180,8 @@ typedef struct KerbSeg {
     KerbDrawer *drawer;
     KerbCarrier *carrier; /* NULL: not needed yet */
     gboolean carried;     /* the frame before this one was added */
+    guint carry_slow;     /* frames in a row for which carrying took too long for a live stream */
+    gint64 carry_from_us; /* monotonic; not before */
     KerbDisplay shown;
 } KerbSeg;
 typedef GstBaseTransformClass KerbSegClass;

@@ -56,6 +56,10 @@ static gboolean kerb_seg_is_fresh(const KerbSegMask *mask, guint64 number, GstCl
 
 /* ----------------------------------------------------------------------------------------------------------- carrying */
 
+/* Carrying is done on the way of the video: where it takes more than half of a frame's time, twice in a row, the video comes first for so
+ * long. In every-frame mode nobody waits for it. */
+#define KERB_SEG_CARRY_PAUSE_US G_USEC_PER_SEC
+
 /* The carrier, made when it is first needed; NULL where it is not wanted. It sees every frame, or starts anew. */
 static KerbCarrier *kerb_seg_carrier(KerbSeg *self)
 {
@@ -69,9 +73,24 @@ static KerbCarrier *kerb_seg_carrier(KerbSeg *self)
         self->settings.carry = wanted = FALSE;
         g_mutex_unlock(&self->lock);
     }
+    wanted = wanted && g_get_monotonic_time() >= self->carry_from_us;
     if (wanted && !self->carried) kerb_carrier_reset(self->carrier);
     self->carried = wanted;
     return wanted ? self->carrier : NULL;
+}
+
+/* Watches what carrying takes of a live stream's time. */
+static void kerb_seg_time_carrying(KerbSeg *self, gint64 began_us)
+{
+    gint64 now_us = g_get_monotonic_time();
+    g_mutex_lock(&self->lock);
+    gboolean slow = self->mode != KERB_LIVE_EVERY_FRAME && (GstClockTime)(now_us - began_us) * 2 * GST_USECOND > self->frame_duration;
+    g_mutex_unlock(&self->lock);
+    self->carry_slow = slow ? self->carry_slow + 1 : 0;
+    if (self->carry_slow < 2) return;
+    GST_INFO_OBJECT(self, "carrying took %" G_GINT64_FORMAT " us: no more of it for a while", now_us - began_us);
+    self->carry_slow = 0;
+    self->carry_from_us = now_us + KERB_SEG_CARRY_PAUSE_US;
 }
 
 typedef bool (*KerbSegCarryFn)(KerbCarrier *carrier, int64_t source_pts_ns, KerbMap in, KerbMap out);
@@ -94,19 +113,28 @@ static gboolean kerb_seg_carry_map(KerbSeg *self, KerbSegCarryFn carry, GstClock
     return TRUE;
 }
 
-/* Shows the frame to the carrier and moves the labels of an older one onto it. TRUE: the maps are the frame's own now. */
-static gboolean kerb_seg_carry(KerbSeg *self, const KerbSegMapped *in, guint64 number, KerbSegMask *mask)
+/* Moves the labels of an older frame onto the one that the carrier has seen last. TRUE: the maps are the frame's own now. */
+static gboolean kerb_seg_carry_mask(KerbSeg *self, const KerbSegMapped *in, guint64 number, KerbSegMask *mask)
 {
-    KerbCarrier *carrier = kerb_seg_carrier(self);
-    if (!carrier) return FALSE;
-    KerbFrame frame;
-    kerb_video_planes(&in->frame, &frame);
-    frame.pts_ns = kerb_seg_time(GST_BUFFER_PTS(in->buffer));
-    kerb_carrier_add(carrier, &frame);
     if (!mask->labels || mask->number == number || !GST_CLOCK_TIME_IS_VALID(mask->source_pts)) return FALSE;
     if (!kerb_seg_carry_map(self, kerb_carrier_carry, mask->source_pts, in->buffer, &mask->labels)) return FALSE;
     if (mask->confidence) kerb_seg_carry_map(self, kerb_carrier_carry_confidence, mask->source_pts, in->buffer, &mask->confidence);
     return TRUE;
+}
+
+/* Shows the frame to the carrier, where there is one, and carries the mask. */
+static gboolean kerb_seg_carry(KerbSeg *self, const KerbSegMapped *in, guint64 number, KerbSegMask *mask)
+{
+    KerbCarrier *carrier = kerb_seg_carrier(self);
+    if (!carrier) return FALSE;
+    gint64 began_us = g_get_monotonic_time();
+    KerbFrame frame;
+    kerb_video_planes(&in->frame, &frame);
+    frame.pts_ns = kerb_seg_time(GST_BUFFER_PTS(in->buffer));
+    kerb_carrier_add(carrier, &frame);
+    gboolean own = kerb_seg_carry_mask(self, in, number, mask);
+    kerb_seg_time_carrying(self, began_us);
+    return own;
 }
 
 /* ------------------------------------------------------------------------------------------------------- maps for the pads */

@@ -332,6 +332,8 @@ void kerb_seg_start_output(KerbSeg *self)
     self->first = self->in_flight = 0;
     self->live = (KerbSegLive){.late_until = GST_CLOCK_TIME_NONE};
     self->flushing = self->carried = FALSE;
+    self->carry_slow = 0;
+    self->carry_from_us = 0;
     self->running = TRUE;
     self->flow = GST_FLOW_OK;
     self->picture_ended = FALSE;
