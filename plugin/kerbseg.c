@@ -205,10 +205,22 @@ static gboolean kerb_seg_accept_caps(GstBaseTransform *transform, GstPadDirectio
     return kerb_seg_parent()->accept_caps(transform, direction, caps);
 }
 
+/* Frames of upstream's that may be here at a time. Live: those that wait, one at the network, one offered to it. */
+static guint kerb_seg_holds_at_most(KerbSeg *self)
+{
+    g_mutex_lock(&self->lock);
+    guint n = self->n_items + 1;
+    if (self->mode == KERB_LIVE_HOLD && self->frame_duration)
+        n = MAX(n, (guint)MIN(self->max_wait / self->frame_duration + 3, KERB_SEG_MAX_HELD));
+    g_mutex_unlock(&self->lock);
+    return n;
+}
+
 static gboolean kerb_seg_propose_allocation(GstBaseTransform *transform, GstQuery *decided, GstQuery *query)
 {
     KerbSeg *self = KERB_SEG(transform);
-    return kerb_seg_parent()->propose_allocation(transform, decided, query) && kerb_canvas_propose(&self->canvas, query, self->n_items + 1);
+    return kerb_seg_parent()->propose_allocation(transform, decided, query) &&
+           kerb_canvas_propose(&self->canvas, query, kerb_seg_holds_at_most(self));
 }
 
 static gboolean kerb_seg_decide_allocation(GstBaseTransform *transform, GstQuery *query)
