@@ -124,8 +124,8 @@ endfunction()
 
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
-if(DEFINED ENV{KERB_DATA})
-  set(KERB_DATA $ENV{KERB_DATA})
-else()
+if(DEFINED ENV{KERB_DATA}) # kept: later configurations come by themselves, from shells that may not have it
+  set(KERB_DATA $ENV{KERB_DATA} CACHE PATH "Real videos and models for tests" FORCE)
+elseif(NOT KERB_DATA)
   get_filename_component(KERB_DATA ${PROJECT_SOURCE_DIR}/../shared/data ABSOLUTE)
 endif()
