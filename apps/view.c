@@ -130,22 +130,21 @@ static void kerb_view_go_back(KerbView *v)
 
 /* --------------------------------------------------------------------------------------------------------- a frame comes */
 
-/* The stream's classes, with names that can be drawn. The display starts anew where they are others. */
+/* The stream's classes. The display starts anew where they are others; a live stream's first frames have none yet. */
 static gboolean kerb_view_take_classes(KerbView *v)
 {
     int n = 0;
     const KerbClass *classes = v->frame.meta ? kerb_seg_meta_classes(v->frame.meta, &n) : NULL;
     if (!classes || (n == v->n_classes && !memcmp(classes, v->classes, (gsize)n * sizeof *classes))) return TRUE;
-    KerbViewMode mode = v->mode;
     float alpha = v->display.alpha;
     gboolean first = !v->classes;
     g_free(v->classes);
     v->classes = g_memdup2(classes, (gsize)n * sizeof *classes);
     v->n_classes = n;
-    if (first ? !kerb_options_display(&v->options, v->classes, n, &v->display) : FALSE) return FALSE;
+    if (first && !kerb_options_display(&v->options, v->classes, n, &v->display)) return FALSE;
     if (!first) kerb_display_init(&v->display, v->classes, n);
-    if (!first) v->display.alpha = alpha;
-    v->mode = mode;
+    v->display.alpha = alpha;
+    if (v->record) kerb_view_record_display(v->record, &v->display, v->classes, n);
     return TRUE;
 }
 
@@ -188,10 +187,9 @@ static gboolean kerb_view_open_window(KerbView *v)
 }
 
 /* The first frame of a stream: what could not be known before. */
-static gboolean kerb_view_opened(KerbView *v)
+static void kerb_view_opened(KerbView *v)
 {
     v->opened = TRUE;
-    if (v->window && v->start_paused && !v->before.source) v->paused = TRUE;
     kerb_view_choice_clear(&v->before);
     v->length_ns = kerb_view_stream_length_ns(v->stream);
     kerb_view_set_title(v);
@@ -199,7 +197,6 @@ static gboolean kerb_view_opened(KerbView *v)
         kerb_view_record_begin(v, v->record_file);
         g_clear_pointer(&v->record_file, g_free);
     }
-    return TRUE;
 }
 
 static gboolean kerb_view_accept(KerbView *v)
@@ -213,7 +210,8 @@ static gboolean kerb_view_accept(KerbView *v)
         v->picture = kerb_view_picture_new(kerb_view_window_renderer(v->window), &v->frame.mapped.info);
         if (!v->picture) return FALSE;
     }
-    return v->opened || kerb_view_opened(v);
+    if (!v->opened) kerb_view_opened(v);
+    return TRUE;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- pace */

@@ -75,7 +75,7 @@ KerbViewRecord *kerb_view_record_new(const gchar *path, KerbSource *source, cons
 
 void kerb_view_record_display(KerbViewRecord *r, const KerbDisplay *display, const KerbClass *classes, int n_classes)
 {
-    GString *names = g_string_new(NULL);
+    GString *names = g_string_new(n_classes ? NULL : "all"); /* none is known yet */
     for (int i = 0; i < n_classes; i++)
         if (display->enabled[i]) g_string_append_printf(names, "%s%d", names->len ? "," : "", i);
     g_object_set(r->overlay, "alpha", (gdouble)display->alpha, "visualize", (gint)display->visualize, "selected-classes", names->len ? names->str : "none", NULL);

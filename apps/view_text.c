@@ -97,10 +97,19 @@ static const KerbViewGlyph *kerb_view_text_glyph(KerbViewText *t, gunichar code)
     return glyph;
 }
 
+/* The character at *c, which goes on. Bytes that are no UTF-8 (a class name in another encoding) count one by one. */
+static gunichar kerb_view_text_next(const char **c)
+{
+    gunichar code = g_utf8_get_char_validated(*c, -1);
+    gboolean bad = code == (gunichar)-1 || code == (gunichar)-2;
+    *c = bad ? *c + 1 : g_utf8_next_char(*c);
+    return bad ? 0xfffd : code;
+}
+
 int kerb_view_text_width_px(KerbViewText *t, const char *string)
 {
     int width = 0;
-    for (const char *c = string; t->font && *c; c = g_utf8_next_char(c)) width += kerb_view_text_glyph(t, g_utf8_get_char(c))->advance_px;
+    for (const char *c = string; t->font && *c;) width += kerb_view_text_glyph(t, kerb_view_text_next(&c))->advance_px;
     return width;
 }
 
@@ -111,8 +120,8 @@ void kerb_view_text_draw(KerbViewText *t, int x, int y, const char *string, SDL_
     int end = x + max_px - (cut ? kerb_view_text_width_px(t, "…") : 0);
     SDL_SetTextureColorMod(t->sheet, color.r, color.g, color.b);
     SDL_SetTextureAlphaMod(t->sheet, color.a);
-    for (const char *c = string; *c; c = g_utf8_next_char(c)) {
-        const KerbViewGlyph *glyph = kerb_view_text_glyph(t, g_utf8_get_char(c));
+    for (const char *c = string; *c;) {
+        const KerbViewGlyph *glyph = kerb_view_text_glyph(t, kerb_view_text_next(&c));
         if (cut && x + glyph->advance_px > end) {
             glyph = kerb_view_text_glyph(t, g_utf8_get_char("…"));
             SDL_RenderCopy(t->renderer, t->sheet, &glyph->at, &(SDL_Rect){ x, y, glyph->at.w, glyph->at.h });

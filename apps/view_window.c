@@ -21,7 +21,6 @@ gboolean kerb_view_display_open(gboolean headless)
 {
     const char *asked = SDL_getenv("SDL_VIDEODRIVER");
     if (headless && !(asked && *asked)) SDL_SetHint(SDL_HINT_VIDEODRIVER, "dummy");
-    SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "0");
     SDL_SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "0"); /* a live view is looked at without touching anything */
     if (!SDL_InitSubSystem(SDL_INIT_VIDEO)) {
         const char *driver = SDL_GetCurrentVideoDriver();

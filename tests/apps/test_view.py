@@ -293,6 +293,13 @@ class Record(ViewCase):
         self.refused(2, "view", SMALL, "--model", self.model, "--headless", "--frames", 3, "--record", self.output, says="is there already")
 
 
+    @NEEDS_FFMPEG
+    def test_live_is_painted(self):
+        """Also where the first frames had no labels yet."""
+        self.view("frames 40", "--record", self.output, "--alpha", 1, source=DRIVE + "&live=1", pause=False)
+        subprocess.run(["ffmpeg", "-v", "error", "-sseof", "-0.3", "-i", str(self.output), "-frames:v", "1", str(self.folder / "last.png")], check=True)
+        self.assertTrue(near(self.shot("last.png")[320, 10], BLUE, 60))
+
     def test_disk_full(self):
         """The recording ends with a message, the view does not; and the exit code tells."""
         states = self.view("frames 40\nsleep 0.5\nstate\nframes 5\nstate\nkey space\nshot on.png", "--record", "/dev/full", source=DRIVE, pause=False, code=5)
