@@ -27,6 +27,13 @@ class Leaks(KerbCase):
                   "--labels-out", self.folder / "labels.mkv")
         self.kerb("record", self.output, "-o", self.folder / "again.mkv", "--model", self.model)
 
+    def test_view(self):
+        """Panels, steps and seeks, another source, another model, one that is none, and a recording."""
+        (self.folder / "bad.onnx").write_bytes(b"no model")
+        (self.folder / "script").write_text(f"key i ? m . , right s\nresize 400 300\nmove 50 50\nkey space r\nframes 3\nkey r\ndrop {self.output}\ndrop {self.folder}/bad.onnx\n"
+                                            f"drop {self.folder}/none.mp4\nstate\nquit\n")
+        self.kerb("view", SMALL, "--model", self.model, "--headless", "--script", "script", "--screenshot", "shot.png")
+
     def test_refusal_and_report(self):
         self.refused(3, "record", self.folder / "nothing.mp4", "-o", self.folder / "none.mkv", "--model", self.model, says="nothing.mp4")
         self.kerb("inspect", self.model)
