@@ -289,6 +289,10 @@ int kerb_match_make(KerbMatch *out, KerbDataset *d, const KerbClass *model, int 
 {
     memset(out, 0, sizeof *out);
     if (!d->n) kerb_match_adopt(d, model, n_model);
+    if (d->n > KERB_VOID - 2) { /* room for a background, void, and none */
+        kerb_say("%d classes are more than the %d that can be judged.", d->n, KERB_VOID - 2);
+        return KERB_EXIT_ASSET;
+    }
     KerbMatching m = { .d = d, .model = model, .n_model = n_model, .map_file = map_file };
     for (int i = 0; i < 256; i++) m.of_label[i] = UNKNOWN;
     for (int c = 0; c < d->n; c++) m.of_class[c] = c;
