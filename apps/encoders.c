@@ -87,6 +87,7 @@ static gboolean kerb_encoder_takes(const KerbEncoder *encoder, gint width, gint 
 
 int kerb_encoders_check(const gchar *encoder, const gchar *label_encoder)
 {
+    if (encoder || label_encoder) gst_init_check(NULL, NULL, NULL); /* what is installed is in its registry */
     if (label_encoder && strcmp(label_encoder, "ffv1") && strcmp(label_encoder, "zlib")) {
         kerb_say("--label-encoder=%s is not known. Valid are: ffv1, zlib.", label_encoder);
         return KERB_EXIT_USAGE;

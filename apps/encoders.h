@@ -37,7 +37,7 @@ KerbEncoders *kerb_encoders_new(const KerbEncodersSettings *settings);
 /* buffer is taken; its PTS counts. Never waits. */
 void kerb_encoders_push(KerbEncoders *e, KerbStream stream, GstBuffer *buffer);
 
-/* The first picture at or after this time shall be one that decoding can begin with. Any thread. */
+/* The picture of this time, which comes next, shall be one that decoding can begin with. */
 void kerb_encoders_key_at(KerbEncoders *e, GstClockTime pts);
 
 void kerb_encoders_end(KerbEncoders *e);

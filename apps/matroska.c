@@ -446,12 +446,11 @@ static int kerb_matroska_index(KerbMatroska *m)
     return failed;
 }
 
-int kerb_matroska_finish(KerbMatroska **matroska)
+int kerb_matroska_finish(KerbMatroska **matroska, guint64 *size)
 {
     KerbMatroska *m = *matroska;
-    *matroska = NULL;
-    if (!m) return 0;
     int failed = 0;
+    *matroska = NULL;
     if (m->begun && !m->streams) {
         failed = kerb_matroska_index(m);
         int late = kerb_matroska_sync(m);
@@ -459,6 +458,7 @@ int kerb_matroska_finish(KerbMatroska **matroska)
         if (m->reserved && ftruncate(m->fd, (off_t)m->end) && !failed) failed = errno; /* what was set aside goes back */
     }
     if (close(m->fd) && !failed) failed = errno;
+    *size = m->end;
     g_array_free(m->cues, TRUE);
     g_byte_array_unref(m->out);
     g_free(m);

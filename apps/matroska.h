@@ -62,8 +62,8 @@ int kerb_matroska_sync(KerbMatroska *m);
 guint64 kerb_matroska_size(const KerbMatroska *m);
 guint64 kerb_matroska_length_ns(const KerbMatroska *m);
 
-/* Writes index and length, syncs, closes the file. NULL is allowed. Returns 0, or an errno: it can be played all the same. */
-int kerb_matroska_finish(KerbMatroska **m);
+/* Writes index and length, syncs, closes the file; *size is what it has then. Returns 0, or an errno: it can be played all the same. */
+int kerb_matroska_finish(KerbMatroska **m, guint64 *size);
 
 /* All of it, however many writes that takes. Returns 0 or an errno. */
 int kerb_write_all(int fd, const void *data, gsize size);

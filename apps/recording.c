@@ -40,8 +40,8 @@ struct KerbRecording {
     GMutex pushing; /* held while a frame goes in */
     GstVideoInfo video;
     gint map_width, map_height;
-    GstClockTime last_pts, counted_pts, labels_pts, frame_ns;
-    gboolean has_pts, said_size, said_left_out;
+    GstClockTime last_pts, counted_pts, labels_pts, file_pts, frame_ns;
+    gboolean has_pts, has_classes, said_size, said_left_out;
     guint left_out; /* since the last frame that was taken */
 
     GMutex lock; /* guards what follows */
@@ -61,8 +61,8 @@ int kerb_recording_check(const KerbRecordingSettings *s, const gchar *source)
         kerb_say("--split-minutes=%g is outside 0.01 (a file every 0.6 seconds) to %.0f (a week).", s->split_s / 60, MAX_SPLIT_S / 60);
         return KERB_EXIT_USAGE;
     }
-    if (s->keep_gb != 0 && !(s->keep_gb >= 0.0001 && s->keep_gb <= 1e6)) {
-        kerb_say("--keep-gb=%g is outside 0.0001 to 1000000 (10^9 bytes each).", s->keep_gb);
+    if (s->keep_gb != 0 && !(s->keep_gb >= 0.00001 && s->keep_gb <= 1e6)) {
+        kerb_say("--keep-gb=%g is outside 0.00001 to 1000000 (10^9 bytes each).", s->keep_gb);
         return KERB_EXIT_USAGE;
     }
     if (!(s->protect_s >= 0 && s->protect_s <= 3600)) {
@@ -118,12 +118,6 @@ static void kerb_recording_failed(gpointer user, int exit_code, const gchar *why
     g_mutex_unlock(&r->lock);
 }
 
-static void kerb_recording_key_at(gpointer user, GstClockTime pts)
-{
-    KerbRecording *r = user;
-    kerb_encoders_key_at(r->encoders, pts);
-}
-
 /* --------------------------------------------------------------------------------------------------------------- frames */
 
 static gboolean kerb_recording_begin(KerbRecording *r, GstBuffer *buffer, GstCaps *caps)
@@ -141,7 +135,7 @@ static gboolean kerb_recording_begin(KerbRecording *r, GstBuffer *buffer, GstCap
                                .fps_d = r->video.fps_d, .encoded = kerb_recording_encoded, .accepted = kerb_recording_accepted,
                                .failed = kerb_recording_failed, .user = r };
     guint streams = (e.picture ? 1u << KERB_STREAM_PICTURE : 0) | (e.labels ? 1u << KERB_STREAM_LABELS : 0) | (e.confidence ? 1u << KERB_STREAM_CONFIDENCE : 0);
-    kerb_writer_prepare(r->writer, meta ? meta->classes : NULL, r->frame_ns, streams);
+    kerb_writer_prepare(r->writer, NULL, r->frame_ns, streams);
     if (s->layout == KERB_RECORDING_RAW) return TRUE;
     r->encoders = kerb_encoders_new(&e);
     if (!r->encoders) return FALSE;
@@ -231,6 +225,16 @@ static void kerb_recording_send(KerbRecording *r, KerbStream stream, GstBuffer *
     kerb_encoders_push(r->encoders, stream, buffer);
 }
 
+/* Whether a file ends before this frame. The writer, which is behind, goes by what the encoder made of it. */
+static gboolean kerb_recording_begins_file(KerbRecording *r, GstClockTime pts)
+{
+    GstClockTime split = (GstClockTime)(r->settings.split_s * 1e9);
+    if (!GST_CLOCK_TIME_IS_VALID(r->file_pts)) r->file_pts = r->settings.live ? pts : 0;
+    if (!split || pts - r->file_pts + r->frame_ns / 2 < split) return FALSE;
+    r->file_pts = pts;
+    return TRUE;
+}
+
 static void kerb_recording_encode(KerbRecording *r, GstBuffer *buffer, const KerbSegMeta *meta, const KerbMoment *frame)
 {
     kerb_writer_frame(r->writer, frame); /* before its units can come */
@@ -241,6 +245,7 @@ static void kerb_recording_encode(KerbRecording *r, GstBuffer *buffer, const Ker
         GstBuffer *picture = copies ? gst_buffer_copy_deep(buffer) : gst_buffer_copy(buffer);
         GST_BUFFER_PTS(picture) = frame->pts;
         GST_BUFFER_DTS(picture) = GST_CLOCK_TIME_NONE;
+        if (kerb_recording_begins_file(r, frame->pts)) kerb_encoders_key_at(r->encoders, frame->pts);
         kerb_recording_send(r, KERB_STREAM_PICTURE, picture);
     }
     if (frame->expected & 1u << KERB_STREAM_LABELS) kerb_recording_send(r, KERB_STREAM_LABELS, kerb_recording_map(meta, meta->labels, frame->pts));
@@ -271,6 +276,10 @@ static gboolean kerb_recording_take(KerbRecording *r, GstBuffer *buffer, GstCaps
     if (!r->video.width && !kerb_recording_begin(r, buffer, caps)) return FALSE;
     if (!kerb_recording_fits(r, caps, pts) || !kerb_recording_has_room(r)) return !kerb_writer_ended(r->writer);
     KerbSegMeta *meta = kerb_seg_meta_get(buffer);
+    if (meta && meta->classes && !r->has_classes) {
+        r->has_classes = TRUE;
+        kerb_writer_prepare(r->writer, meta->classes, 0, 0);
+    }
     gboolean maps = meta && meta->width == r->map_width && meta->height == r->map_height;
     KerbMoment frame = { .pts = pts };
     if (s->layout == KERB_RECORDING_MOVIE) frame.expected |= 1u << KERB_STREAM_PICTURE;
@@ -377,11 +386,11 @@ KerbRecording *kerb_recording_start(const KerbRecordingSettings *settings, int *
     g_mutex_init(&r->lock);
     g_mutex_init(&r->pushing);
     g_cond_init(&r->room);
+    r->file_pts = GST_CLOCK_TIME_NONE;
     r->labels_pts = GST_CLOCK_TIME_NONE - 1; /* of no frame */
     KerbWriterSettings w = { .layout = s->layout, .from_zero = s->live, .facts = s->facts && s->layout == KERB_RECORDING_MOVIE, .painted = !s->clean,
                              .protect_s = s->protect_s, .split = (GstClockTime)(s->split_s * 1e9), .title = g_strdup(s->title),
-                             .model = s->model ? g_path_get_basename(s->model) : NULL, .card_text = kerb_recording_card(s->card, s->model),
-                             .key_at = kerb_recording_key_at, .user = r };
+                             .model = s->model ? g_path_get_basename(s->model) : NULL, .card_text = kerb_recording_card(s->card, s->model) };
     r->writer = kerb_writer_new(&w, s->path, s->force, (guint64)(s->keep_gb * 1e9));
     s->path = s->title = s->model = s->card = NULL;
     return r;

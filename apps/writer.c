@@ -53,8 +53,9 @@ struct KerbWriter {
     int raw_fd; /* -1: none */
     guint track[KERB_STREAMS + 1];
     GstClockTime frame, base, begun, last_end, audio_end, protect_until;
-    guint64 done_bytes, second, encoded;
+    guint64 done_bytes, closed_bytes, second, encoded;
     KerbFacts facts;
+    guint64 synced_bytes; /* of the file that is open */
     gint64 synced_us, idle_since_us;
 
     GMutex lock; /* guards what follows */
@@ -199,7 +200,6 @@ static void kerb_writer_open(KerbWriter *w, GstClockTime pts)
     g_mutex_lock(&w->lock);
     w->stats.files++;
     g_mutex_unlock(&w->lock);
-    if (w->settings.split) w->settings.key_at(w->settings.user, w->base + w->settings.split);
 }
 
 static guint64 kerb_writer_bytes(const KerbWriter *w)
@@ -249,7 +249,9 @@ static void kerb_writer_close(KerbWriter *w)
     }
     g_free(line);
     gboolean empty = !kerb_writer_bytes(w);
-    int failed = kerb_matroska_finish(&w->file);
+    int failed = kerb_matroska_finish(&w->file, &w->closed_bytes);
+    w->done_bytes += w->closed_bytes;
+    w->synced_bytes = 0;
     if (empty) kerb_reel_abandon(&w->reel);
     if (failed && !empty && !kerb_writer_failed(w)) kerb_writer_disk_failed(w, failed);
 }
@@ -261,7 +263,9 @@ static void kerb_writer_sync(KerbWriter *w)
     if (!w->file) return;
     int failed = kerb_matroska_sync(w->file);
     if (failed) kerb_writer_disk_failed(w, failed);
-    kerb_reel_keep(&w->reel, kerb_writer_bytes(w));
+    guint64 bytes = kerb_writer_bytes(w), grown = bytes - MIN(bytes, w->synced_bytes);
+    w->synced_bytes = bytes;
+    kerb_reel_keep(&w->reel, bytes + 2 * grown); /* what comes until the next time has its place */
 }
 
 static void kerb_writer_event_now(KerbWriter *w, const gchar *name)
@@ -369,7 +373,6 @@ static void kerb_writer_moment(KerbWriter *w, KerbItem *item)
     }
     if (w->file) kerb_writer_audio_until(w, item->pts);
     if (kerb_writer_is_next_file(w, item)) {
-        w->done_bytes += kerb_writer_bytes(w);
         kerb_writer_close(w);
     }
     if (!w->file && w->raw_fd < 0 && !kerb_writer_failed(w)) kerb_writer_open(w, item->pts);
@@ -401,8 +404,10 @@ static gboolean kerb_writer_waits(const KerbWriter *w, const KerbItem *item)
 {
     guint audio = 1u << KERB_STREAM_AUDIO;
     if (!kerb_writer_is_whole(w, item)) return TRUE;
+    gboolean may_wait = w->frames.length < MOST_WAITING && (w->expected & ~w->over);
+    if (!w->file && !w->classes && may_wait) return TRUE; /* the first frames of a live source pass before there are labels */
     for (guint i = 0; i < KERB_STREAM_AUDIO && !w->file; i++) /* a track that has not begun yet */
-        if ((w->expected & ~w->over & 1u << i) && !w->caps[i] && w->frames.length < MOST_WAITING) return TRUE;
+        if ((w->expected & ~w->over & 1u << i) && !w->caps[i] && may_wait) return TRUE;
     gboolean audio_comes = (w->expected & audio) && !(w->over & audio);
     return audio_comes && w->frames.length < MOST_WAITING && (!w->caps[KERB_STREAM_AUDIO] || w->audio_end < item->pts);
 }
@@ -459,7 +464,7 @@ static void kerb_writer_take(KerbWriter *w, KerbItem *item)
 {
     switch (item->kind) {
     case KERB_ITEM_PREPARE:
-        if (item->classes) w->classes = g_steal_pointer(&item->classes);
+        if (item->classes && !w->classes) w->classes = g_steal_pointer(&item->classes);
         if (item->pts) w->frame = item->pts;
         w->expected |= item->streams;
         break;
@@ -501,10 +506,10 @@ static gpointer kerb_writer_run(gpointer user)
     w->over = w->expected;
     kerb_writer_write_what_is_whole(w);
     if (w->file) kerb_writer_audio_until(w, G_MAXUINT64);
-    w->done_bytes += kerb_writer_bytes(w);
     kerb_writer_close(w);
-    kerb_reel_keep(&w->reel, 0);
+    kerb_reel_keep(&w->reel, w->closed_bytes);
     g_mutex_lock(&w->lock);
+    w->stats.bytes = w->done_bytes;
     w->ended = TRUE;
     g_cond_broadcast(&w->drained);
     g_mutex_unlock(&w->lock);

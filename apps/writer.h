@@ -15,10 +15,8 @@ typedef struct KerbWriterSettings {
     KerbRecordingLayout layout;
     gboolean from_zero, facts, painted;
     gdouble protect_s;
-    GstClockTime split;    /* 0: never */
+    GstClockTime split; /* at the first frame after so long that decoding can begin with; 0: never */
     gchar *title, *model, *card_text; /* for the tags; taken; NULL: not known */
-    void (*key_at)(gpointer user, GstClockTime pts); /* asks for a frame to begin a file with */
-    gpointer user;
 } KerbWriterSettings;
 
 /* A frame that was given to encoders: `expected` has bit n for stream n. raw: the packed labels, where there is no encoder. */

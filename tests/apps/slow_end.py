@@ -10,6 +10,7 @@ import time
 import unittest
 
 import kerb_case
+import recordings
 from kerb_case import NEEDS_FFPROBE, KerbCase
 
 
@@ -106,8 +107,10 @@ class FullDisk(KerbCase):
         done = self.kerb("record", "test:?size=320x180", "-o", path, "--model", self.model, "--json", code=5)
         self.assertIn("the disk is full", done.stderr)
         self.assertIn("can be played", done.stderr)
-        times, _ = self.probe(path)
+        times, facts = self.probe(path)
         self.assertGreater(len(times), 10)
+        self.assertEqual(facts["complaints"], "")
+        self.assertAlmostEqual(float(facts["duration"]), len(times) / 25, delta=0.001)  # room for the index was set aside
         self.assertEqual(json.loads(done.stdout)["exit_code"], 5)
         self.assertEqual(sorted(p.name for p in self.small.iterdir()), ["out.mkv"])
 
@@ -115,6 +118,44 @@ class FullDisk(KerbCase):
         (self.small / "filler").write_bytes(bytes(shutil.disk_usage(self.small).free))
         self.refused(5, "record", "test:?size=64x36", "-o", self.small / "out.mkv", "--model", self.model, says="disk is full")
         self.assertEqual([p.name for p in self.small.iterdir()], ["filler"])
+
+    @NEEDS_FFPROBE
+    def test_ring(self):
+        """The disk is smaller than --keep-gb: the oldest file goes, and the recording goes on to its end."""
+        report = json.loads(self.kerb("record", "test:?size=160x90", "-o", self.small / "out.mkv", "--model", self.model, "--json", "--duration", 6, "--split-minutes", 0.01, "--keep-gb", 1).stdout)
+        files = sorted(self.small.iterdir())
+        self.assertEqual(report["recording"]["written"], 150)
+        self.assertGreater(report["recording"]["bytes"], 300_000)
+        self.assertLess(len(files), report["recording"]["files"])
+        for path in files:
+            recordings.check_cut(self, path, 1 / 25, last=False)
+
+    @NEEDS_FFPROBE
+    def test_ring_of_protected_files(self):
+        """Nothing may go: the recording ends, finished."""
+        self.kerb("record", "test:?size=160x90", "-o", self.small / "out.mkv", "--model", self.model, "--duration", 1, "--split-minutes", 1)
+        (self.small / "out-00001.mkv").rename(self.small / "out-00001-event.mkv")
+        done = self.kerb("record", "test:?size=320x180", "-o", self.small / "out.mkv", "--model", self.model, "--split-minutes", 1, "--keep-gb", 1, code=5)
+        self.assertIn("no unprotected recording left", done.stderr)
+        for path in self.small.iterdir():
+            recordings.check_cut(self, path, 1 / 25, last=False)
+        self.assertEqual(len(list(self.small.iterdir())), 2)
+
+    @NEEDS_FFPROBE
+    def test_split_without_ring(self):
+        self.kerb("record", "test:?size=320x180", "-o", self.small / "out.mkv", "--model", self.model, "--split-minutes", 0.01, code=5)
+        for path in self.small.iterdir():
+            recordings.check_cut(self, path, 1 / 25, last=False)
+
+    @NEEDS_FFPROBE
+    def test_view_goes_on(self):
+        (self.small / "filler").write_bytes(bytes(shutil.disk_usage(self.small).free - 65536))
+        (self.folder / "script").write_text("frames 60\nstate\nquit\n")
+        done = self.kerb("view", "test:?size=160x90", "--model", self.model, "--threads", 1, "--headless", "--script", self.folder / "script", "--record", self.small / "out.mkv", code=5)
+        self.assertIn("the disk is full", done.stderr)
+        self.assertIn("the view goes on", done.stderr)
+        self.assertEqual(json.loads(done.stdout.splitlines()[-1])["recording"], None)
+        self.assertLess(recordings.check_cut(self, self.small / "out.mkv", 1 / 25, last=False), 50)
 
     def test_sheet_does_not_fit(self):
         free = shutil.disk_usage(self.small).free
