@@ -21,6 +21,9 @@
 #include <gst/check/gstharness.h>
 #include <gst/gst.h>
 #include <gst/video/video.h>
+#ifdef KERB_HAVE_GST_ANALYTICS
+#include <gst/analytics/analytics.h>
+#endif
 
 #include "kerb.h"
 #include "kerbmeta.h"
@@ -287,6 +290,43 @@ static inline void assert_same_picture(const guint8 *a, const guint8 *b, int w, 
 {
     int stride = GST_ROUND_UP_4(3 * w);
     for (int y = 0; y < h; y++) assert_memory_equal(a + y * stride, b + y * stride, (size_t)(3 * w));
+}
+
+/* Where GStreamer has it, the segmentation metadata of GstAnalytics says of the frame what KerbSegMeta says: one mask over the whole frame, the same buffer, with
+ * a size of its own, and region n for class n; none where there are no labels. */
+static inline void assert_analytics(GstBuffer *buffer)
+{
+#ifdef KERB_HAVE_GST_ANALYTICS
+    KerbSegMeta *meta = kerb_seg_meta_get(buffer);
+    GstAnalyticsRelationMeta *relations = gst_buffer_get_analytics_relation_meta(buffer);
+    GstAnalyticsSegmentationMtd mtd;
+    gpointer at = NULL;
+    gint x = -1, y = -1, n;
+    guint w = 0, h = 0;
+    if (!meta) {
+        assert_null(relations);
+        return;
+    }
+    assert_non_null(relations);
+    assert_true(gst_analytics_relation_meta_iterate(relations, &at, gst_analytics_segmentation_mtd_get_mtd_type(), &mtd));
+    GstBuffer *mask = gst_analytics_segmentation_mtd_get_mask(&mtd, &x, &y, &w, &h);
+    assert_ptr_equal(mask, meta->labels);
+    assert_int_equal(x, 0);
+    assert_int_equal(y, 0);
+    assert_int_equal(w, meta->width);
+    assert_int_equal(h, meta->height);
+    const GstVideoMeta *size = gst_buffer_get_video_meta(mask);
+    assert_non_null(size);
+    assert_int_equal(size->format, GST_VIDEO_FORMAT_GRAY8);
+    assert_int_equal(size->width, meta->width);
+    assert_int_equal(size->height, meta->height);
+    assert_int_equal(size->stride[0], meta->stride);
+    kerb_seg_meta_classes(meta, &n);
+    assert_int_equal(gst_analytics_segmentation_mtd_get_region_count(&mtd), n);
+    for (gint i = 0; i < n; i++) assert_int_equal(gst_analytics_segmentation_mtd_get_region_id(&mtd, (gsize)i), i);
+    assert_false(gst_analytics_relation_meta_iterate(relations, &at, gst_analytics_segmentation_mtd_get_mtd_type(), &mtd));
+    gst_buffer_unref(mask);
+#endif
 }
 
 #endif

@@ -152,6 +152,7 @@ static void expect(Stream *s, int source)
     assert_int_equal(GST_BUFFER_PTS(b), (GstClockTime)n * FRAME_NS);
     assert_int_equal(GST_BUFFER_OFFSET(b), n);
     KerbSegMeta *meta = kerb_seg_meta_get(b);
+    assert_analytics(b);
     if (source < 0) {
         assert_null(meta);
     } else {
@@ -891,6 +892,7 @@ static void test_carry(void **state)
                     KerbSegMeta *meta = kerb_seg_meta_get(out);
                     assert_int_equal(meta->source_pts, 0); /* carried labels are as old as they are */
                     assert_int_equal(meta->age, 5 * FRAME_NS);
+                    assert_analytics(out);
                     gsize bytes;
                     guint8 *of_meta = bytes_of(meta->labels, NULL), *of_pad = bytes_of(map, &bytes);
                     assert_memory_equal(of_meta, of_pad, bytes);

@@ -22,7 +22,7 @@ RULES = {
     "engine/run": (("base", "in", "net", "out", "time", "run"), NO_FRAMEWORK),
     "plugin": ((), r"^(cuda|cudnn|SDL)"),
     "apps": ((), r"^(cuda|cudnn)"),
-    "docs": ((), NO_FRAMEWORK),
+    "docs": ((), r"^(gio/|cuda|cudnn|SDL)"),
 }
 
 

@@ -77,6 +77,15 @@ def check_example(prefix, libdir, work, source, env):
         sys.exit("the example wrote no picture")
 
 
+def check_appsink(prefix, libdir, work, source, env):
+    """docs/appsink.c, too: the header of the metadata alone, with the element as it is installed."""
+    flags = run("pkg-config", "--cflags", "kerb", env=env).split() + run("pkg-config", "--cflags", "--libs", "gstreamer-app-1.0", env=env).split()
+    run("cc", source / "docs/appsink.c", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-o", work / "appsink", *flags, env=env)
+    out = run(work / "appsink", source / "models/kerb-demo.onnx", env={**env, "GST_PLUGIN_PATH": str(prefix / libdir / "gstreamer-1.0")})
+    if out.count(" s, labels 0 ms old:  ") != 10 or "road" not in out:
+        sys.exit(f"docs/appsink.c read no labels:\n{out}")
+
+
 def check_command(prefix, parts, work, env):
     devices = run(prefix / "bin/kerb", "devices", "--json", env=env)
     usable = {d["name"]: d["usable"] for d in json.loads(devices)}
@@ -106,6 +115,7 @@ def main():
         check_example(prefix, libdir, work, source, env)
         if "plugin" in parts:
             check_library_found(prefix / libdir / "gstreamer-1.0/libgstkerb.so", prefix / libdir, env)
+            check_appsink(prefix, libdir, work, source, env)
             if shutil.which("gst-inspect-1.0"):
                 run("gst-inspect-1.0", "kerbseg", env={**env, "GST_PLUGIN_PATH": str(prefix / libdir / "gstreamer-1.0")})
         if "command" in parts:
