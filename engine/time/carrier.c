@@ -24,7 +24,9 @@ struct KerbCarrier {
     int capacity, n;      /* stations, oldest first */
     KerbStation stations[KERB_MAX_HISTORY_FRAMES + 1];
     KerbFlow routes[2];   /* flows over several frames are put together here */
-    const KerbFlow *route;/* NULL: none; otherwise the way from the newest frame to that of */
+    KerbFlow route;       /* the way to the frame of route_pts_ns from the newest frame but route_behind */
+    bool has_route;
+    int route_behind;
     int64_t route_pts_ns;
     float *memory;
 };
@@ -84,7 +86,7 @@ KERB_API void kerb_carrier_free(KerbCarrier **carrier)
 KERB_API void kerb_carrier_reset(KerbCarrier *c)
 {
     c->n = 0;
-    c->route = NULL;
+    c->has_route = false;
     kerb_motion_reset(c->motion);
 }
 
@@ -109,40 +111,51 @@ KERB_API void kerb_carrier_add(KerbCarrier *c, const KerbFrame *frame)
     KerbStation *newest = &c->stations[c->n++];
     newest->pts_ns = frame->pts_ns;
     newest->kind = kerb_motion_add(c->motion, frame, &newest->flow, NULL);
-    c->route = NULL;
+    c->route_behind++;
 }
 
-/* The way from the newest frame back to another one. NULL: there is none, or it is the newest itself (*same). */
-static const KerbFlow *kerb_carrier_route(KerbCarrier *c, int64_t pts_ns, bool *same)
+/* Frames from the newest back to the one with this time stamp; < 0: it is not there, or there is no way. */
+static int kerb_carrier_age(const KerbCarrier *c, int64_t pts_ns)
 {
-    *same = false;
-    if (pts_ns == KERB_TIME_NONE) return NULL;
-    if (c->route && c->route_pts_ns == pts_ns) return c->route;
-    int source = c->n - 1;
-    while (source >= 0 && c->stations[source].pts_ns != pts_ns) source--;
-    *same = source >= 0 && source == c->n - 1;
-    if (source < 0 || *same) return NULL;
-    for (int i = source + 1; i < c->n; i++)
-        if (c->stations[i].kind != KERB_MOTION_KNOWN) return NULL;
-    const KerbFlow *route = &c->stations[c->n - 1].flow;
-    for (int i = c->n - 2, to = 0; i > source; i--, to ^= 1) {
-        kerb_flow_compose(route, &c->stations[i].flow, &c->routes[to]);
-        route = &c->routes[to];
+    for (int i = c->n - 1; i >= 0 && pts_ns != KERB_TIME_NONE; i--) {
+        if (c->stations[i].pts_ns == pts_ns) return c->n - 1 - i;
+        if (c->stations[i].kind != KERB_MOTION_KNOWN) return -1;
+    }
+    return -1;
+}
+
+/* The way from the newest frame back to the one of `age` >= 1. Where the same frame was asked for one frame ago, as it is while inference takes
+ * its time, one step is added to that way. */
+static const KerbFlow *kerb_carrier_route(KerbCarrier *c, int64_t pts_ns, int age)
+{
+    bool same = c->has_route && c->route_pts_ns == pts_ns;
+    if (same && c->route_behind == 0) return &c->route;
+    KerbFlow route = c->stations[c->n - 1].flow;
+    if (same && c->route_behind == 1) {
+        const KerbFlow *to = &c->routes[c->route.u == c->routes[0].u];
+        kerb_flow_compose(&route, &c->route, to);
+        route = *to;
+    } else {
+        for (int i = 1; i < age; i++) {
+            kerb_flow_compose(&route, &c->stations[c->n - 1 - i].flow, &c->routes[i & 1]);
+            route = c->routes[i & 1];
+        }
     }
     c->route = route;
+    c->has_route = true;
+    c->route_behind = 0;
     c->route_pts_ns = pts_ns;
-    return route;
+    return &c->route;
 }
 
 static bool kerb_carrier_move(KerbCarrier *c, int64_t pts_ns, KerbMap in, KerbMap out, bool keeps_none)
 {
     if (!in.data || !out.data || in.stride < c->format.width_px || out.stride < c->format.width_px) return false;
-    bool same;
-    const KerbFlow *route = kerb_carrier_route(c, pts_ns, &same);
-    if (route) kerb_warp_map(&c->warp, route, in, out, keeps_none);
-    for (int y = 0; y < c->format.height_px && same; y++)
+    int age = kerb_carrier_age(c, pts_ns);
+    if (age > 0) kerb_warp_map(&c->warp, kerb_carrier_route(c, pts_ns, age), in, out, keeps_none);
+    for (int y = 0; y < c->format.height_px && age == 0; y++)
         memcpy(out.data + (size_t)y * (size_t)out.stride, in.data + (size_t)y * (size_t)in.stride, (size_t)c->format.width_px);
-    return route || same;
+    return age >= 0;
 }
 
 KERB_API bool kerb_carrier_carry(KerbCarrier *c, int64_t source_pts_ns, KerbMap in, KerbMap out)
