@@ -67,7 +67,7 @@ typedef struct KerbStrength {
     double tau_s;
     float doubt;
 } KerbStrength;
-static const KerbStrength kerb_strengths[] = { [KERB_SMOOTHING_LIGHT] = { 0.1, 1.0f }, [KERB_SMOOTHING_STRONG] = { 0.3, 0.5f } };
+static const KerbStrength kerb_strengths[] = { [KERB_SMOOTHING_LIGHT] = { 0.1, 1.0f }, [KERB_SMOOTHING_STRONG] = { 0.3, 0.4f } };
 
 /* ------------------------------------------------------------------------------------------------------------ life */
 
