@@ -41,9 +41,8 @@ GstElement *kerb_element(const char *factory)
     return element;
 }
 
-void kerb_fault_note_missing(GstMessage *message, KerbSource *source)
+gchar *kerb_fault_missing_text(GstMessage *message)
 {
-    if (!gst_is_missing_plugin_message(message) || source->missing) return;
     const GstStructure *details = gst_message_get_structure(message);
     gchar *what = gst_missing_plugin_message_get_description(message);
     const GValue *detail = gst_structure_get_value(details, "detail");
@@ -52,8 +51,14 @@ void kerb_fault_note_missing(GstMessage *message, KerbSource *source)
         key = gst_structure_get_name(gst_caps_get_structure(gst_value_get_caps(detail), 0));
     else if (detail && G_VALUE_HOLDS_STRING(detail))
         key = g_value_get_string(detail);
-    source->missing = g_strdup_printf("%s, which is not installed here. Install %s.", what, kerb_package_of(key));
+    gchar *text = g_strdup_printf("%s, which is not installed here. Install %s.", what, kerb_package_of(key));
     g_free(what);
+    return text;
+}
+
+void kerb_fault_note_missing(GstMessage *message, KerbSource *source)
+{
+    if (gst_is_missing_plugin_message(message) && !source->missing) source->missing = kerb_fault_missing_text(message);
 }
 
 /* -------------------------------------------------------------------------------------------------------------- reading */
@@ -71,9 +76,7 @@ static gchar *kerb_fault_of_source(KerbSource *s, const GError *error)
         return g_strdup_printf("%s is not a video: nothing that GStreamer knows is in it.", s->text);
     if (g_error_matches(error, GST_STREAM_ERROR, GST_STREAM_ERROR_WRONG_TYPE))
         return g_strdup_printf("%s has no video track, or none that can be decoded: %s", s->text, error->message);
-    if (s->kind == KERB_SOURCE_CAMERA || s->kind == KERB_SOURCE_RTSP)
-        return g_strdup_printf("%s is lost or does not answer: %s", s->text, error->message);
-    if (g_str_has_prefix(error->message, s->text)) return g_strdup(error->message); /* the source's own words */
+    if (s->supervisor || g_str_has_prefix(error->message, s->text)) return g_strdup(error->message); /* the source's own words */
     return g_strdup_printf("%s cannot be read: %s", s->text, error->message);
 }
 
@@ -107,7 +110,7 @@ void kerb_fault_read(KerbFault *fault, GstMessage *message, KerbSource *source, 
         echo = FALSE;
     } else if (kerb_fault_is_in(GST_MESSAGE_SRC(message), source->bin)) {
         now.side = KERB_FAULT_SOURCE;
-        now.exit_code = source->kind == KERB_SOURCE_CAMERA || source->kind == KERB_SOURCE_RTSP ? KERB_EXIT_CAMERA : KERB_EXIT_ASSET;
+        now.exit_code = source->supervisor ? KERB_EXIT_CAMERA : KERB_EXIT_ASSET;
         now.text = kerb_fault_of_source(source, error);
     } else if (output && element && GST_OBJECT_FLAG_IS_SET(element, GST_ELEMENT_FLAG_SINK)) {
         now.side = KERB_FAULT_OUTPUT;

@@ -19,6 +19,9 @@ void kerb_fault_clear(KerbFault *fault);
  * "data stream error" counts: call it for each. */
 void kerb_fault_read(KerbFault *fault, GstMessage *message, KerbSource *source, const gchar *output);
 
+/* "H.264 decoder, which is not installed here. Install gstreamer1.0-libav." from a missing-plugin message. */
+gchar *kerb_fault_missing_text(GstMessage *message);
+
 /* Notes the missing-plugin messages of the bus, which come before the error that they cause. */
 void kerb_fault_note_missing(GstMessage *message, KerbSource *source);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Shared options; see options.h. */
 #include "options.h"
+#include "camera.h"
 #include "models.h"
 #include "options_live.h"
 #include "say.h"
@@ -45,7 +46,13 @@ static void kerb_options_add_display(GOptionContext *context, KerbOptions *o)
 static void kerb_options_add_main(GOptionContext *context, KerbOptions *o, unsigned sets, const GOptionEntry *own)
 {
     GOptionGroup *group = g_option_group_new("main", "Options:", "Options", NULL, NULL);
-    const GOptionEntry rate[] = { { "rate", 0, 0, G_OPTION_ARG_DOUBLE, &o->rate, "Frames a second of a folder of images (default 25)", "FPS" }, { 0 } };
+    const GOptionEntry source[] = {
+        { "rate", 0, 0, G_OPTION_ARG_DOUBLE, &o->rate, "Frames a second of a folder of images (default 25)", "FPS" },
+        { "camera-format", 0, 0, G_OPTION_ARG_STRING, &o->camera_format, "Mode of a camera: auto, raw, MJPEG, YUYV, ... (see `kerb devices`)", "FORMAT[@WxH[@FPS]]" },
+        { "reconnect", 0, 0, G_OPTION_ARG_DOUBLE, &o->supervision.reconnect_s, "Await a camera or stream that is away for so long, also at the start (default: for ever once it ran)", "SECONDS" },
+        { "timeout", 0, 0, G_OPTION_ARG_DOUBLE, &o->supervision.timeout_s, "A camera or stream that is silent for so long is opened anew (default: 2; networks 5)", "SECONDS" },
+        { 0 },
+    };
     const GOptionEntry json[] = { { "json", 0, 0, G_OPTION_ARG_NONE, &o->json, "One JSON object on standard output", NULL }, { 0 } };
     const GOptionEntry quiet[] = { { "quiet", 'q', 0, G_OPTION_ARG_NONE, &o->quiet, "Warnings and errors only", NULL }, { 0 } };
     const GOptionEntry rest[] = {
@@ -54,7 +61,7 @@ static void kerb_options_add_main(GOptionContext *context, KerbOptions *o, unsig
         { 0 },
     };
     if (own) g_option_group_add_entries(group, own);
-    if (sets & KERB_OPTIONS_SOURCE) g_option_group_add_entries(group, rate);
+    if (sets & KERB_OPTIONS_SOURCE) g_option_group_add_entries(group, source);
     if (sets & KERB_OPTIONS_JSON) g_option_group_add_entries(group, json);
     if (sets & KERB_OPTIONS_QUIET) g_option_group_add_entries(group, quiet);
     g_option_group_add_entries(group, rest);
@@ -65,7 +72,8 @@ static void kerb_options_add_main(GOptionContext *context, KerbOptions *o, unsig
 static void kerb_options_complain(const KerbCommand *command, const GError *error, const GOptionEntry *own)
 {
     static const char *const shared[] = { "model", "card", "labels", "palette", "backend", "precision", "threads", "network-size", "fit", "visualize", "alpha",
-                                          "live-mode", "max-age", "max-wait", "inference-interval", "carry", "smoothing", "classes", "rate", "json", "quiet", "verbose", "help" };
+                                          "live-mode", "max-age", "max-wait", "inference-interval", "carry", "smoothing", "classes", "rate", "camera-format", "reconnect", "timeout", "json", "quiet", "verbose",
+                                          "help" };
     const char *dashes = strstr(error->message, "--"), *near = NULL;
     if (g_error_matches(error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION) && dashes) {
         GPtrArray *names = g_ptr_array_new();
@@ -121,6 +129,23 @@ static gboolean kerb_options_check_palette(const char *palette, int *exit_code)
     return status == KERB_OK;
 }
 
+static gboolean kerb_options_check_supervision(KerbOptions *o)
+{
+    KerbCameraWish wish;
+    if (o->camera_format && !kerb_camera_wish_parse(&wish, o->camera_format)) return FALSE;
+    if (!(o->supervision.reconnect_s >= 0 || o->supervision.reconnect_s == -1)) {
+        kerb_say("--reconnect=%g is not a number of seconds. Give 0 to end with the first loss, or leave it out to wait for ever.", o->supervision.reconnect_s);
+        return FALSE;
+    }
+    if (!(o->supervision.timeout_s == 0 || (o->supervision.timeout_s >= 0.1 && o->supervision.timeout_s <= 3600))) {
+        kerb_say("--timeout=%g is outside 0.1 to 3600 seconds.", o->supervision.timeout_s);
+        return FALSE;
+    }
+    o->supervision.camera_format = o->camera_format;
+    o->supervision.quiet = o->quiet;
+    return TRUE;
+}
+
 /* *exit_code is KERB_EXIT_USAGE before. */
 static gboolean kerb_options_check(KerbOptions *o, int *exit_code)
 {
@@ -150,12 +175,12 @@ static gboolean kerb_options_check(KerbOptions *o, int *exit_code)
         kerb_say("--rate=%g is outside 0.001 to 1000 frames a second.", o->rate);
         return FALSE;
     }
-    return TRUE;
+    return kerb_options_check_supervision(o);
 }
 
 gboolean kerb_options_parse(const KerbCommand *command, KerbOptions *o, unsigned sets, const GOptionEntry *own, int argc, char **argv, int *exit_code)
 {
-    *o = (KerbOptions){ .alpha = 0.5, .rate = 25, .max_wait_ms = 50, .inference_interval = 1 };
+    *o = (KerbOptions){ .alpha = 0.5, .rate = 25, .max_wait_ms = 50, .inference_interval = 1, .supervision = { .reconnect_s = -1 } };
     GOptionContext *context = g_option_context_new(command->arguments);
     gchar *name = g_strdup_printf("kerb %s", command->name);
     g_set_prgname(name);
@@ -201,7 +226,7 @@ gboolean kerb_options_parse(const KerbCommand *command, KerbOptions *o, unsigned
 void kerb_options_clear(KerbOptions *o)
 {
     gchar **strings[] = { &o->model,        &o->card,    &o->labels,         &o->backend, &o->precision_name, &o->fit_name,
-                          &o->network_size, &o->palette, &o->visualize_name, &o->classes, &o->live_mode, &o->smoothing };
+                          &o->network_size, &o->palette, &o->visualize_name, &o->classes, &o->live_mode, &o->smoothing, &o->camera_format };
     for (gsize i = 0; i < G_N_ELEMENTS(strings); i++) g_clear_pointer(strings[i], g_free);
     g_clear_pointer(&o->arguments, g_strfreev);
 }

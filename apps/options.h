@@ -3,6 +3,8 @@
 #ifndef KERB_APPS_OPTIONS_H
 #define KERB_APPS_OPTIONS_H
 
+#include "supervise.h"
+
 #include <gst/gst.h>
 #include <kerb.h>
 
@@ -39,6 +41,8 @@ typedef struct KerbOptions {
     gdouble max_wait_ms;
     gint inference_interval;
     gboolean carry;
+    gchar *camera_format;
+    KerbLive supervision; /* of cameras and network streams */
     gboolean json, quiet, verbose;
     gchar **arguments; /* what is left; NULL-terminated, never NULL after parsing */
     /* What the texts mean. */

@@ -85,7 +85,7 @@ static int kerb_record_build(KerbRecord *r, const gchar *source)
     if (exit_code) return exit_code;
     if (!kerb_plugin_load()) return KERB_EXIT_INTERNAL;
     kerb_say_log(r->options.verbose); /* the plugin has taken the log for GStreamer */
-    r->source = kerb_source_new(source, r->options.rate, r->duration, &exit_code);
+    r->source = kerb_source_new_live(source, r->options.rate, r->duration, &r->options.supervision, &exit_code);
     if (!r->source) return exit_code;
     r->pipeline = gst_pipeline_new("record");
     r->kerbseg = kerb_element("kerbseg");

@@ -48,7 +48,12 @@ gchar *kerb_record_losses(KerbRecord *r, const KerbSourceCounts *c)
     }
     if (r->stats.left_out) kerb_record_add_loss(text, N_FORMAT " frames were left out because the encoder was too slow", r->stats.left_out);
     if (r->stats.unencoded) kerb_record_add_loss(text, "the encoder gave nothing for " N_FORMAT " frames", r->stats.unencoded);
-    if (r->stats.gaps_ms >= 1000) kerb_record_add_loss(text, "nothing came from the source for %.1f s in all", (gdouble)r->stats.gaps_ms / 1e3);
+    const KerbOutages *out = &c->outages;
+    if (out->faults) kerb_record_add_loss(text, "the source was lost " N_FORMAT " %s, for %.2f s in all", out->faults, out->faults == 1 ? "time" : "times", out->gap_s);
+    if (out->given > out->passed)
+        kerb_record_add_loss(text, N_FORMAT " of " N_FORMAT " frames could not be decoded, or were on their way when the source was lost", out->given - out->passed, out->given);
+    if (out->missed) kerb_record_add_loss(text, N_FORMAT " frames were missed: the camera's driver had no free buffer for them", out->missed);
+    if (!out->faults && r->stats.gaps_ms >= 1000) kerb_record_add_loss(text, "nothing came from the source for %.1f s in all", (gdouble)r->stats.gaps_ms / 1e3);
     return g_string_free(text, text->len == 0);
 }
 
@@ -106,6 +111,11 @@ void kerb_record_json(KerbRecord *r, const GstStructure *stats, const KerbSource
         (json_int_t)kerb_record_lost(r, c), "damaged_frames", (json_int_t)c->damaged, "scaled_frames", (json_int_t)c->scaled, "losses", losses, "complete",
         (int)(r->ended && !r->stats.exit_code), "sheet", r->sheet, "labels", r->labels_out, "exit_code", exit_code, "recording",
         kerb_record_counts(&r->stats));
+    const KerbOutages *out = &c->outages;
+    if (r->source->supervisor)
+        json_object_set_new(root, "outages", json_pack("{s:I, s:I, s:I, s:I, s:I, s:f}", "given_frames", (json_int_t)out->given, "passed_frames",
+                                                       (json_int_t)out->passed, "missed_frames", (json_int_t)out->missed, "faults", (json_int_t)out->faults,
+                                                       "gaps", (json_int_t)out->gaps, "gap_s", out->gap_s));
     json_dumpf(root, stdout, (r->json_progress ? JSON_COMPACT : JSON_INDENT(2)) | JSON_REAL_PRECISION(9));
     putchar('\n');
     json_decref(root);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SOURCE as a bin; see source.h. */
 #include "source.h"
+#include "gate.h"
 #include "say.h"
 
 #include <glib/gstdio.h>
@@ -248,7 +249,6 @@ static void kerb_source_element_added(GstBin *bin, GstBin *sub, GstElement *elem
     KerbSource *s = user;
     GObjectClass *klass = G_OBJECT_GET_CLASS(element);
     const gchar *what = gst_element_get_metadata(element, GST_ELEMENT_METADATA_KLASS);
-    if (s->kind == KERB_SOURCE_RTSP && g_object_class_find_property(klass, "drop-on-latency")) g_object_set(element, "latency", 200u, NULL);
     GstElementFactory *factory = gst_element_get_factory(element);
     if (factory && !strcmp(GST_OBJECT_NAME(factory), "matroskademux")) s->pts_is_time = TRUE; /* before any data flows */
     if (!what || !strstr(what, "Decoder") || (!strstr(what, "Video") && !strstr(what, "Image"))) return;
@@ -360,7 +360,7 @@ static void kerb_source_no_more_pads(GstElement *decoder, gpointer user)
 
 static gboolean kerb_source_is_camera(const char *text)
 {
-    return g_str_has_prefix(text, "/dev/video") || g_str_has_prefix(text, "v4l2://");
+    return g_str_has_prefix(text, "/dev/video") || g_str_has_prefix(text, "/dev/v4l/") || g_str_has_prefix(text, "v4l2://");
 }
 
 /* A path that is there, or a URI that GStreamer reads. NULL, having said why. */
@@ -368,13 +368,6 @@ static gchar *kerb_source_uri(KerbSource *s, int *exit_code)
 {
     const char *text = s->text;
     *exit_code = KERB_EXIT_ASSET;
-    if (s->kind == KERB_SOURCE_CAMERA) {
-        const char *path = g_str_has_prefix(text, "v4l2://") ? text + strlen("v4l2://") : text;
-        *exit_code = KERB_EXIT_CAMERA;
-        if (g_file_test(path, G_FILE_TEST_EXISTS)) return g_strdup_printf("v4l2://%s", path);
-        kerb_say("%s: there is no such camera. `ls /dev/video*` lists what is plugged in.", path);
-        return NULL;
-    }
     if (s->kind != KERB_SOURCE_FILE || g_str_has_prefix(text, "file://")) return g_strdup(text);
     GStatBuf st;
     if (g_stat(text, &st)) {
@@ -422,10 +415,31 @@ static KerbSourceKind kerb_source_kind(KerbSource *s)
     return s->images ? KERB_SOURCE_IMAGES : KERB_SOURCE_FILE;
 }
 
+/* A camera has few buffers and does not wait: what holds up those behind for a moment (a file that is opened, a key frame) shall not cost a frame. */
+static gboolean kerb_source_supervised(KerbSource *s, int *exit_code)
+{
+    GstElement *queue = gst_element_factory_make("queue", NULL), *gate = kerb_supervisor_gate(s->supervisor);
+    *exit_code = KERB_EXIT_INTERNAL;
+    gst_bin_add(GST_BIN(s->bin), gate);
+    if (!queue) {
+        kerb_say("GStreamer's element queue is missing. Install libgstreamer1.0-0.");
+        return FALSE;
+    }
+    g_object_set(queue, "max-size-time", (guint64)GST_SECOND, "max-size-buffers", 0u, "max-size-bytes", 0u, NULL);
+    gst_bin_add(GST_BIN(s->bin), queue);
+    return gst_element_link_many(gate, queue, s->convert, NULL);
+}
+
 /* The elements that make frames; all but decoders are linked to `convert` here. */
-static gboolean kerb_source_head(KerbSource *s, int *exit_code)
+static gboolean kerb_source_head(KerbSource *s, const KerbLive *live, int *exit_code)
 {
     GstElement *head = NULL;
+    s->supervisor = kerb_supervisor_new(s->text, live, exit_code);
+    if (s->supervisor) {
+        s->live = TRUE;
+        return kerb_source_supervised(s, exit_code);
+    }
+    if (*exit_code != KERB_EXIT_OK) return FALSE;
     *exit_code = KERB_EXIT_USAGE;
     if (s->kind == KERB_SOURCE_TEST) {
         head = kerb_source_test(GST_BIN(s->bin), s->text, &s->live);
@@ -441,7 +455,7 @@ static gboolean kerb_source_head(KerbSource *s, int *exit_code)
     return head && gst_element_link(head, s->convert);
 }
 
-KerbSource *kerb_source_new(const char *text, gdouble rate, gdouble limit_s, int *exit_code)
+KerbSource *kerb_source_new_live(const char *text, gdouble rate, gdouble limit_s, const KerbLive *live, int *exit_code)
 {
     KerbSource *s = g_new0(KerbSource, 1);
     g_mutex_init(&s->lock);
@@ -452,7 +466,6 @@ KerbSource *kerb_source_new(const char *text, gdouble rate, gdouble limit_s, int
     s->limit = limit_s > 0 ? (GstClockTime)llround(limit_s * 1e9) : GST_CLOCK_TIME_NONE;
     gst_segment_init(&s->segment, GST_FORMAT_TIME);
     s->kind = kerb_source_kind(s);
-    s->live = s->kind == KERB_SOURCE_CAMERA || s->kind == KERB_SOURCE_RTSP;
     s->bin = gst_object_ref_sink(gst_bin_new("source"));
     s->convert = gst_element_factory_make("videoconvert", NULL);
     s->fit = gst_element_factory_make("capsfilter", NULL);
@@ -475,8 +488,13 @@ KerbSource *kerb_source_new(const char *text, gdouble rate, gdouble limit_s, int
     GstPad *out = gst_element_get_static_pad(s->fit, "src");
     gst_element_add_pad(s->bin, gst_ghost_pad_new("src", out));
     gst_object_unref(out);
-    if (!kerb_source_head(s, exit_code)) kerb_source_free(&s);
+    if (!kerb_source_head(s, live, exit_code)) kerb_source_free(&s);
     return s;
+}
+
+KerbSource *kerb_source_new(const char *text, gdouble rate, gdouble limit_s, int *exit_code)
+{
+    return kerb_source_new_live(text, rate, limit_s, NULL, exit_code);
 }
 
 void kerb_source_free(KerbSource **source)
@@ -485,6 +503,7 @@ void kerb_source_free(KerbSource **source)
     *source = NULL;
     if (!s) return;
     gst_clear_object(&s->bin);
+    kerb_supervisor_unref(s->supervisor);
     if (s->images) g_ptr_array_free(s->images, TRUE);
     g_array_free(s->coded_pts, TRUE);
     g_mutex_clear(&s->lock);
@@ -495,6 +514,7 @@ void kerb_source_free(KerbSource **source)
 
 void kerb_source_keep_audio(KerbSource *s, KerbSourceAudioFn audio, gpointer user)
 {
+    if (s->supervisor) kerb_warn("%s is a live source: its audio is left out.", s->text);
     s->audio = audio;
     s->audio_user = user;
 }
@@ -504,6 +524,12 @@ void kerb_source_keep_audio(KerbSource *s, KerbSourceAudioFn audio, gpointer use
 /* EOS goes in behind the source: not every element upstream ends well when it is told to, and they all stop when EOS comes back from below. */
 static void kerb_source_push_eos(GstElement *bin, gpointer user)
 {
+    GstElement *gate = gst_bin_get_by_name(GST_BIN(bin), "gate"); /* the source may be gone by now, its elements are not */
+    if (gate) { /* behind the frames that wait in the queue */
+        kerb_gate_end(KERB_GATE(gate));
+        gst_object_unref(gate);
+        return;
+    }
     const char *names[] = { "src", "audio" };
     for (int i = 0; i < 2; i++) {
         GstPad *pad = gst_element_get_static_pad(bin, names[i]), *peer = pad ? gst_pad_get_peer(pad) : NULL;
@@ -519,6 +545,7 @@ void kerb_source_stop(KerbSource *s)
     gboolean again = s->stopping;
     s->stopping = TRUE;
     g_mutex_unlock(&s->lock);
+    if (!again && s->supervisor) kerb_supervisor_stop(s->supervisor);
     if (!again) gst_element_call_async(s->bin, kerb_source_push_eos, NULL, NULL);
 }
 
@@ -527,6 +554,7 @@ KerbSourceCounts kerb_source_counts(KerbSource *s)
     g_mutex_lock(&s->lock);
     KerbSourceCounts counts = s->counts;
     g_mutex_unlock(&s->lock);
+    if (s->supervisor) counts.outages = kerb_supervisor_outages(s->supervisor);
     return counts;
 }
 
@@ -564,6 +592,7 @@ gboolean kerb_source_is_cut(KerbSource *s, gdouble *missing_s)
 
 gdouble kerb_source_silence_s(KerbSource *s, gint64 since_us)
 {
+    if (s->supervisor) return 0;
     g_mutex_lock(&s->lock);
     gint64 last = MAX(s->last_frame_us, since_us);
     g_mutex_unlock(&s->lock);

@@ -7,6 +7,8 @@
 #ifndef KERB_APPS_SOURCE_H
 #define KERB_APPS_SOURCE_H
 
+#include "supervise.h"
+
 #include <gst/gst.h>
 #include <gst/video/video.h>
 
@@ -22,6 +24,7 @@ typedef struct KerbSourceCounts {
     guint64 retimed;  /* and how many got another, because theirs was not after the one before */
     guint64 scaled;   /* of those, how many were of another size than the first */
     guint64 unread;   /* image files that could not be read */
+    KerbOutages outages; /* of a live source */
 } KerbSourceCounts;
 
 /* Called for the pad `audio`, before any data flows; links it. Streaming thread. */
@@ -34,6 +37,7 @@ typedef struct KerbSource {
     GstElement *bin;   /* floating until it is added to a pipeline */
 
     /* The rest belongs to source*.c. */
+    KerbSupervisor *supervisor; /* NULL: a source that ends where it ends */
     KerbSourceAudioFn audio; /* NULL: audio is left out */
     gpointer audio_user;
     GMutex lock;
@@ -58,6 +62,8 @@ typedef struct KerbSource {
 /* NULL, having said why, where SOURCE cannot be understood or is not there; *exit_code is set then. rate: frames a second of images.
  * limit_s > 0: the stream ends after so many seconds. */
 KerbSource *kerb_source_new(const char *text, gdouble rate, gdouble limit_s, int *exit_code);
+/* The same, with wishes for live sources (NULL: none). */
+KerbSource *kerb_source_new_live(const char *text, gdouble rate, gdouble limit_s, const KerbLive *live, int *exit_code);
 /* After the pipeline that holds the bin has been stopped. */
 void kerb_source_free(KerbSource **source);
 
@@ -72,7 +78,7 @@ KerbSourceCounts kerb_source_counts(KerbSource *source);
 void kerb_source_position(KerbSource *source, gdouble *done_s, gdouble *total_s);
 /* Whether the end came of itself, well before the length that the file claims; then *missing_s is what is missing. */
 gboolean kerb_source_is_cut(KerbSource *source, gdouble *missing_s);
-/* Seconds since the last frame (or since `since_us`, if there was none). */
+/* Seconds since the last frame (or since `since_us`, if there was none). 0 for live sources that are supervised: they say themselves when they are lost. */
 gdouble kerb_source_silence_s(KerbSource *source, gint64 since_us);
 /* Frames a second as the stream says; 0 where it does not. Size of the first frame; 0 before it. */
 gdouble kerb_source_fps(KerbSource *source, gint *width, gint *height);

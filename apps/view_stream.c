@@ -118,7 +118,7 @@ KerbViewStream *kerb_view_stream_new(const gchar *source, const KerbOptions *opt
     s->tap = tap;
     s->tap_user = tap_user;
     s->back_from_ns = -1;
-    s->source = kerb_source_new(source, options->rate, 0, exit_code);
+    s->source = kerb_source_new_live(source, options->rate, 0, &options->supervision, exit_code);
     if (s->source && !kerb_view_stream_build(s, options)) {
         *exit_code = KERB_EXIT_INTERNAL;
         kerb_source_free(&s->source);

@@ -103,7 +103,7 @@ class Reports(KerbCase):
         self.assertIn("after", self.kerb("inspect", tiny_onnx.model(self.folder / "relu.onnx", operator="Relu"), "--passes").stdout)
 
     def test_devices(self):
-        devices = json.loads(self.kerb("devices", "--json").stdout)
+        devices = json.loads(self.kerb("devices", "--json").stdout)["backends"]
         self.assertIn("ref", [d["name"] for d in devices])
         self.assertTrue(any(d["usable"] for d in devices))
         for d in devices:

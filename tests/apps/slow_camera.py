@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Faults one after the other in one recording (KERB_TEST_COUNT, default 15): each is recovered from in time, no frame is lost or doubled that is not told, nothing
+leaks. With a seed (KERB_TEST_SEED), which is printed."""
+import json
+import os
+import pathlib
+import random
+import signal
+import time
+
+import camera_case
+from camera_case import CameraCase, Fault, numbers
+
+COUNT = int(os.environ.get("KERB_TEST_COUNT", "15"))
+SEED = int(os.environ.get("KERB_TEST_SEED", "1"))
+KINDS = ("die", "elsewhere", "stall", "eio", "slow", "half", "short", "stuck")
+
+
+class Faults(CameraCase):
+    def resources(self, process):
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]), len(os.listdir(f"/proc/{process.pid}/fd"))
+
+    def fault(self, process, kind):
+        """One fault; returns the seconds from its end to the next frames."""
+        camera = self.camera
+        losses = self.log.read_text().count("is lost")
+        lost = lambda: self.log.read_text().count("is lost") > losses
+        if kind in ("die", "elsewhere", "half"):
+            camera.unplug()
+            self.wait(lost, process)
+            camera.set(fault=Fault.HALF if kind == "half" else Fault.FINE)
+            camera.plug(self.random.randrange(1, 9) if kind == "elsewhere" else 0)
+            if kind == "half":
+                time.sleep(0.3)
+        elif kind == "slow":
+            camera.set(fault=Fault.SLOW)
+            time.sleep(0.5)
+        else:
+            camera.set(fault={"stall": Fault.STALL, "eio": Fault.EIO, "short": Fault.SHORT, "stuck": Fault.STUCK}[kind])
+            if kind == "short":
+                time.sleep(0.4)
+            else:
+                self.wait(lost, process)
+        camera.set(fault=Fault.FINE)
+        goal, began = camera.get("given") + 2, time.monotonic()
+        self.wait(lambda: camera.get("given") >= goal, process)
+        return time.monotonic() - began
+
+    def test_faults(self):
+        self.random = random.Random(SEED)
+        print(f"seed {SEED}, {COUNT} faults", flush=True)
+        process = self.begin("--timeout", 0.5)
+        recoveries, early = [], None
+        for i in range(COUNT):
+            recoveries.append(self.fault(process, KINDS[i % len(KINDS)] if i < len(KINDS) else self.random.choice(KINDS)))
+            if i == min(COUNT // 2, 50):
+                early = self.resources(process)
+            time.sleep(0.05)
+        late = self.resources(process)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(60), 0, self.log.read_text()[-2000:])
+        report = json.loads(self.summary.read_text())
+        found, out = numbers(self.labels), report["outages"]
+        recoveries.sort()
+        p50, p99 = recoveries[len(recoveries) // 2], recoveries[min(len(recoveries) - 1, len(recoveries) * 99 // 100)]
+        print(f"recovery p50 {p50:.2f} s, p99 {p99:.2f} s, longest {recoveries[-1]:.2f} s; {out}; RSS {early[0]} -> {late[0]} kB, {early[1]} -> {late[1]} files; given "
+              f"{self.camera.get('given')}, recorded {len(found)}", flush=True)
+        self.assertLessEqual(p99, 2)
+        self.assertEqual(len(found), report["frames"])
+        self.assertEqual(out["passed_frames"], report["frames"])
+        self.assertGreaterEqual(out["given_frames"], out["passed_frames"])
+        self.assertEqual(sorted(set(found)), found)
+        self.assertEqual(out["faults"], out["gaps"])
+        self.assertLess(late[0] - early[0], 20000 + 20 * COUNT)
+        self.assertLessEqual(late[1], early[1] + 8)
+        self.assertEqual(self.camera.get("open_now"), 0)
+
+
+if __name__ == "__main__":
+    camera_case.main()

@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Cameras: what they can do and which mode is chosen, trouble in words, and one loss of each kind, on the stand-in camera (camera_case.py)."""
+import json
+import signal
+import threading
+
+import camera_case
+from camera_case import LINK, CameraCase, Fault, numbers
+
+
+class Modes(CameraCase):
+    def test_formats(self):
+        """Every format's frames arrive in order and none is missing; raw ones straight in buffers of kerbseg's."""
+        for name in ("auto", "YUYV", "NV12", "MJPEG"):
+            with self.subTest(format=name):
+                given, userptr = self.camera.get("given"), self.camera.get("userptr")
+                report = self.record("--camera-format", name, "--duration", 0.5)
+                found = numbers(self.labels)
+                self.assertEqual(found, list(range(found[0], found[0] + report["frames"])))
+                self.assertGreaterEqual(report["frames"], 15)
+                self.assertEqual(self.camera.get("open_now"), 0)
+                self.assertEqual(report["outages"]["faults"], 0)
+                if name != "MJPEG":
+                    self.assertEqual(self.camera.get("userptr") - userptr, self.camera.get("given") - given)
+                self.assertIn("NV12" if name == "auto" else name, self.stderr)
+
+    def test_mjpeg_where_raw_is_slow(self):
+        self.camera.set(formats=1 | 4 | 8)
+        self.record("--duration", 0.2)
+        self.assertIn("MJPEG 64 x 36, 30 fps", self.stderr)
+        self.camera.set(formats=1 | 4)
+        self.record("--duration", 0.2)
+        self.assertIn("YUYV 64 x 36, 30 fps", self.stderr)
+
+    def test_no_foreign_buffers(self):
+        for formats, fault in ((1 | 16, Fault.FINE), (1, Fault.NO_USERPTR)):
+            self.camera.set(formats=formats, fault=fault)
+            self.assertGreaterEqual(self.record("--duration", 0.3)["frames"], 9)
+            self.assertEqual(self.camera.get("userptr"), 0)
+
+    def test_no_such_mode(self):
+        for wish, says in (("MJPEG@1920x1080@30", ["MJPEG 64 x 36, 30 fps", "nearest"]), ("NV12@64x36@120", "NV12 64 x 36, 30 fps"), ("BGR", "nearest"),
+                           ("H263", "YUYV"), ("YUYV@x", "1280x720"), ("YUYV@64x36@fast", "MJPEG@1280x720@30"), ("YUYV@64x36@30@1", "MJPEG@1280x720@30")):
+            self.refused(2, "record", self.camera.source, "-o", self.output, "--model", self.model, "--camera-format", wish, says=says, env=self.camera.env)
+
+    def test_absurd_answers(self):
+        self.camera.set(fault=Fault.ABSURD)
+        cameras = json.loads(self.kerb("devices", "--json", env=self.camera.env).stdout)["cameras"]
+        self.assertEqual(len(cameras), 1)
+        self.assertLessEqual(len(cameras[0]["modes"]), 1000)
+        for mode in cameras[0]["modes"]:
+            self.assertTrue(1 <= mode["width"] <= 16384 and 1 <= mode["height"] <= 16384 and 0 <= mode["fps"] <= 1000, mode)
+        self.assertIn({"format": "NV12", "width": 64, "height": 36, "fps": 30.0, "readable": True}, cameras[0]["modes"])
+        done = self.kerb("record", self.camera.source, "-o", self.output, "--model", self.model, "--duration", 0.2, env=self.camera.env) # v4l2src complains, and goes on
+        self.assertIn("NV12 64 x 36, 30 fps", done.stderr)
+        for bit, what in ((32, "formats"), (64, "sizes"), (128, "rates")):
+            self.camera.set(formats=7 | bit)
+            self.refused(4, "record", self.camera.source, "-o", self.output, "--force", "--model", self.model, says=f"{what} without end", env=self.camera.env)
+            self.assertIn("without end", self.kerb("devices", env=self.camera.env).stdout)
+
+    def test_devices(self):
+        camera, = json.loads(self.kerb("devices", "--json", env=self.camera.env).stdout)["cameras"]
+        self.assertEqual((camera["name"], camera["driver"], camera["usable"]), ("Stand-in Camera", "fake", True))
+        self.assertEqual(camera["stable_path"], f"{self.camera.folder}/dev/{LINK}")
+        self.assertEqual(camera["path"], f"{self.camera.folder}/dev/video0")
+        self.assertEqual([(m["format"], m["width"], m["fps"]) for m in camera["modes"]],
+                         [("YUYV", 64, 30), ("YUYV", 32, 30), ("NV12", 64, 30), ("NV12", 32, 30), ("MJPEG", 64, 30), ("MJPEG", 32, 30)])
+        self.assertEqual(camera["modes"][camera["chosen_mode"]]["format"], "NV12")
+        text = self.kerb("devices", env=self.camera.env).stdout
+        for word in (LINK, "Stand-in Camera", "MJPEG  64 x 36", "30 fps", "chosen"):
+            self.assertIn(word, text)
+        self.camera.set(fault=Fault.BUSY)
+        self.assertIn("in use", self.kerb("devices", env=self.camera.env).stdout)
+        self.camera.unplug()
+        self.assertIn("no camera", self.kerb("devices", env=self.camera.env).stdout)
+
+
+class Trouble(CameraCase):
+    def refuses(self, source, says, *arguments, code=4):
+        self.refused(code, "record", source, "-o", self.output, "--model", self.model, *arguments, says=says, env=self.camera.env)
+        self.assertFalse(self.output.exists())
+        self.assertEqual(self.leftovers(), [])
+
+    def test_at_the_start(self):
+        """Each trouble has its own message, with what to do."""
+        for fault, says in ((Fault.BUSY, ["in use", "close it"]), (Fault.DENIED, ["permission", "usermod -aG video"]), (Fault.FOREIGN, ["no camera", "Video4Linux"]),
+                            (Fault.METADATA, ["no camera", "metadata"])):
+            with self.subTest(fault=fault.name):
+                self.camera.set(fault=fault)
+                self.refuses(self.camera.source, says)
+        self.camera.unplug()
+        self.refuses(self.camera.source, ["no such camera", "Plug it in"])
+        self.refuses("v4l2:///dev/null", "no camera")
+        self.refuses(f"v4l2://{self.folder}", "no camera")
+
+    def test_silent_from_the_start(self):
+        self.camera.set(fault=Fault.STALL)
+        self.refuses(self.camera.source, ["time-out", "sent nothing"], "--timeout", 0.2)
+
+    def test_reconnect_is_no_number(self):
+        self.refuses(self.camera.source, "--reconnect", "--reconnect", -3, code=2)
+        self.refuses(self.camera.source, "--timeout", "--timeout", -3, code=2)
+
+    def test_awaited_at_the_start(self):
+        """With --reconnect a camera may come later."""
+        self.camera.unplug()
+        timer = threading.Timer(0.7, self.camera.plug, [0])
+        timer.start()
+        self.addCleanup(timer.join)
+        process = self.begin("--reconnect", 20)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(30), 0)
+        self.assertIn("awaited", self.log.read_text())
+
+
+class Losses(CameraCase):
+    TIMEOUT = 0.3
+
+    def ends(self, process, code=0):
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(30), code, self.log.read_text())
+        return json.loads(self.summary.read_text())
+
+    def check(self, report, losses):
+        """Every frame that the camera gave is in the recording once, in order, but for those that are told as lost; the files can be played."""
+        found, out = numbers(self.labels), report["outages"]
+        self.assertEqual(sorted(set(found)), found)
+        self.assertEqual(len(found), report["frames"])
+        self.assertEqual(out["given_frames"], self.camera.get("given"))
+        self.assertEqual(out["passed_frames"], report["frames"])
+        self.assertEqual((out["faults"], out["gaps"]), (losses, losses))
+        times, facts = self.probe()
+        self.assertEqual(len(times), len(found))
+        self.assertEqual(facts["complaints"], "")
+        self.assertEqual(self.camera.get("open_now"), 0)
+        return times
+
+    def test_unplugged_and_back_elsewhere(self):
+        process = self.begin("--timeout", self.TIMEOUT)
+        self.camera.unplug()
+        self.wait(lambda: "is lost" in self.log.read_text(), process)
+        self.camera.plug(3)
+        self.assertLess(self.returns(process), 2)
+        times = self.check(self.ends(process), 1)
+        log = self.log.read_text()
+        self.assertRegex(log, r"is back as .*/video3, NV12 64 x 36, 30 fps: a gap of 0\.\d\d s")
+        self.assertGreater(max(b - a for a, b in zip(times, times[1:])), 0.05)
+
+    def test_silent(self):
+        process = self.begin("--timeout", self.TIMEOUT)
+        self.camera.set(fault=Fault.STALL)
+        self.wait(lambda: "time-out" in self.log.read_text(), process)
+        self.camera.set(fault=Fault.FINE)
+        self.assertLess(self.returns(process), 2)
+        self.check(self.ends(process), 1)
+
+    def test_driver_that_does_not_return(self):
+        """The old stream cannot be stopped: it is left alone, and what comes next does not wait for it."""
+        process = self.begin("--timeout", self.TIMEOUT)
+        self.camera.set(fault=Fault.STUCK)
+        self.wait(lambda: "does not let go" in self.log.read_text(), process)
+        self.camera.set(fault=Fault.FINE)
+        self.assertLess(self.returns(process), 2)
+        self.check(self.ends(process), 1)
+
+    def test_other_mode(self):
+        process = self.begin("--timeout", self.TIMEOUT)
+        self.camera.unplug()
+        self.camera.set(fault=Fault.LOST_MODE)
+        self.camera.plug(0)
+        self.assertLess(self.returns(process), 2)
+        report = self.ends(process)
+        self.check(report, 1)
+        self.assertIn("no mode NV12 64 x 36, 30 fps any more: MJPEG", self.log.read_text())
+
+    def test_does_not_come_back(self):
+        process = self.begin("--timeout", self.TIMEOUT, "--reconnect", 0.5)
+        self.camera.unplug()
+        self.assertEqual(process.wait(30), 4)
+        self.assertIn("did not come back within 0.5 seconds", self.log.read_text())
+        self.assertEqual(len(self.probe()[0]), self.frames())
+
+    def test_ended_while_away(self):
+        process = self.begin("--timeout", self.TIMEOUT)
+        self.camera.unplug()
+        self.wait(lambda: "is lost" in self.log.read_text(), process)
+        report = self.ends(process)
+        self.assertEqual((report["outages"]["faults"], report["outages"]["gaps"]), (1, 0))
+        self.assertEqual(len(self.probe()[0]), report["frames"])
+
+
+if __name__ == "__main__":
+    camera_case.main()
