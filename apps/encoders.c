@@ -312,7 +312,8 @@ static gboolean kerb_encoders_maps(KerbEncoders *e)
 {
     const KerbEncodersSettings *s = &e->settings;
     const gchar *asked = s->label_encoder;
-    gboolean ffv1 = asked ? !strcmp(asked, "ffv1") : kerb_encoder_is_there(&kerb_encoder_ffv1), ok = TRUE;
+    gboolean ok = TRUE, ffv1 = asked ? !strcmp(asked, "ffv1") : kerb_encoder_is_there(&kerb_encoder_ffv1);
+    if (s->width == 1) ffv1 = FALSE; /* FFmpeg's does not take pictures one pixel wide and higher */
     const KerbEncoder *encoder = ffv1 ? &kerb_encoder_ffv1 : &kerb_encoder_zlib;
     GstCaps *caps = gst_caps_new_simple("video/x-raw", "format", G_TYPE_STRING, "GRAY8", "width", G_TYPE_INT, s->width, "height", G_TYPE_INT, s->height,
                                         "framerate", GST_TYPE_FRACTION, s->fps_n, s->fps_d > 0 ? s->fps_d : 1, NULL);

@@ -38,7 +38,7 @@ class Files(KerbCase):
     @NEEDS_FFMPEG
     def test_odd_sizes(self):
         """4:2:0 video whose last column and row have half a chroma sample; down to one pixel."""
-        for width, height in ((35, 27), (1, 1), (3, 1)):
+        for width, height in ((35, 27), (1, 1), (3, 1), (1, 5)):
             with self.subTest(width=width, height=height):
                 ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x48:rate=25:duration=0.4", "-vf", f"scale={width}:{height}", "-pix_fmt", "yuv420p", "-c:v", "ffv1",
                        self.folder / "odd.mkv")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Cameras: what they can do and which mode is chosen, trouble in words, and one loss of each kind, on the stand-in camera (camera_case.py)."""
+"""Cameras: what they can do and which mode is chosen, and trouble in words, on the stand-in camera (camera_case.py)."""
 import json
 import signal
 import threading
@@ -112,82 +112,6 @@ class Trouble(CameraCase):
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(30), 0)
         self.assertIn("awaited", self.log.read_text())
-
-
-class Losses(CameraCase):
-    TIMEOUT = 0.3
-
-    def ends(self, process, code=0):
-        process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(30), code, self.log.read_text())
-        return json.loads(self.summary.read_text())
-
-    def check(self, report, losses):
-        """Every frame that the camera gave is in the recording once, in order, but for those that are told as lost; the files can be played."""
-        found, out = numbers(self.labels), report["outages"]
-        self.assertEqual(sorted(set(found)), found)
-        self.assertEqual(len(found), report["frames"])
-        self.assertEqual(out["given_frames"], self.camera.get("given"))
-        self.assertEqual(out["passed_frames"], report["frames"])
-        self.assertEqual((out["faults"], out["gaps"]), (losses, losses))
-        times, facts = self.probe()
-        self.assertEqual(len(times), len(found))
-        self.assertEqual(facts["complaints"], "")
-        self.assertEqual(self.camera.get("open_now"), 0)
-        return times
-
-    def test_unplugged_and_back_elsewhere(self):
-        process = self.begin("--timeout", self.TIMEOUT)
-        self.camera.unplug()
-        self.wait(lambda: "is lost" in self.log.read_text(), process)
-        self.camera.plug(3)
-        self.assertLess(self.returns(process), 2)
-        times = self.check(self.ends(process), 1)
-        log = self.log.read_text()
-        self.assertRegex(log, r"is back as .*/video3, NV12 64 x 36, 30 fps: a gap of 0\.\d\d s")
-        self.assertGreater(max(b - a for a, b in zip(times, times[1:])), 0.05)
-
-    def test_silent(self):
-        process = self.begin("--timeout", self.TIMEOUT)
-        self.camera.set(fault=Fault.STALL)
-        self.wait(lambda: "time-out" in self.log.read_text(), process)
-        self.camera.set(fault=Fault.FINE)
-        self.assertLess(self.returns(process), 2)
-        self.check(self.ends(process), 1)
-
-    def test_driver_that_does_not_return(self):
-        """The old stream cannot be stopped: it is left alone, and what comes next does not wait for it."""
-        process = self.begin("--timeout", self.TIMEOUT)
-        self.camera.set(fault=Fault.STUCK)
-        self.wait(lambda: "does not let go" in self.log.read_text(), process)
-        self.camera.set(fault=Fault.FINE)
-        self.assertLess(self.returns(process), 2)
-        self.check(self.ends(process), 1)
-
-    def test_other_mode(self):
-        process = self.begin("--timeout", self.TIMEOUT)
-        self.camera.unplug()
-        self.camera.set(fault=Fault.LOST_MODE)
-        self.camera.plug(0)
-        self.assertLess(self.returns(process), 2)
-        report = self.ends(process)
-        self.check(report, 1)
-        self.assertIn("no mode NV12 64 x 36, 30 fps any more: MJPEG", self.log.read_text())
-
-    def test_does_not_come_back(self):
-        process = self.begin("--timeout", self.TIMEOUT, "--reconnect", 0.5)
-        self.camera.unplug()
-        self.assertEqual(process.wait(30), 4)
-        self.assertIn("did not come back within 0.5 seconds", self.log.read_text())
-        self.assertEqual(len(self.probe()[0]), self.frames())
-
-    def test_ended_while_away(self):
-        process = self.begin("--timeout", self.TIMEOUT)
-        self.camera.unplug()
-        self.wait(lambda: "is lost" in self.log.read_text(), process)
-        report = self.ends(process)
-        self.assertEqual((report["outages"]["faults"], report["outages"]["gaps"]), (1, 0))
-        self.assertEqual(len(self.probe()[0]), report["frames"])
 
 
 if __name__ == "__main__":
