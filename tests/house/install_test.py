@@ -88,7 +88,7 @@ def check_appsink(prefix, libdir, work, source, env):
 
 def check_command(prefix, parts, work, env):
     devices = run(prefix / "bin/kerb", "devices", "--json", env=env)
-    usable = {d["name"]: d["usable"] for d in json.loads(devices)}
+    usable = {d["name"]: d["usable"] for d in json.loads(devices)["backends"]}
     if not usable.get("ref") or bool(usable.get("cpu")) != ("cpu" in parts):
         sys.exit(f"kerb devices: unexpected\n{devices}")
     # The default model, the plugin and the recording, in one go.
