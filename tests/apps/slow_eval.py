@@ -3,7 +3,6 @@
 """`kerb eval`, at length: how classes come together, every form of label picture, and real data (KERB_DATA)."""
 import subprocess
 import sys
-import unittest
 
 import kerb_case
 import plain_metrics

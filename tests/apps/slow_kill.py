@@ -10,7 +10,6 @@ import random
 import subprocess
 import threading
 import time
-import unittest
 
 import kerb_case
 import recordings

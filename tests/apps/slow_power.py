@@ -8,12 +8,10 @@ The last line is the figures, as JSON.
 """
 import json
 import os
-import pathlib
 import random
 import subprocess
 import threading
 import time
-import unittest
 
 import kerb_case
 import recordings

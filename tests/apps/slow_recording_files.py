@@ -6,7 +6,6 @@ import pty
 import shutil
 import subprocess
 import time
-import unittest
 
 import kerb_case
 import recordings

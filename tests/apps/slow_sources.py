@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: MIT
 """SOURCE: files that are missing or damaged, images, changes on the way, cameras, test:."""
 import subprocess
-import unittest
 
 import kerb_case
-from kerb_case import NEEDS_FFMPEG, NEEDS_FFPROBE, SMALL, KerbCase
+from kerb_case import NEEDS_FFMPEG, NEEDS_FFPROBE, KerbCase
 
 
 def ffmpeg(*arguments):

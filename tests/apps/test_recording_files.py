@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import time
-import unittest
 
 import kerb_case
 import recordings
