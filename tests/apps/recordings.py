@@ -2,6 +2,32 @@
 """Looking into recordings that were cut: every track's times, as a decoder sees them."""
 import json
 import subprocess
+import time
+
+import kerb_case
+
+LIVE = kerb_case.SMALL + "&live=1&fps=50"  # at its own pace: there is time to interrupt it
+
+
+class FilesCase(kerb_case.KerbCase):
+    """Recordings of several files, all of whose names begin with "out"."""
+
+    def names(self):
+        return sorted(p.name for p in self.folder.glob("out*"))
+
+    def begin(self, *arguments, **how):
+        process = subprocess.Popen([str(kerb_case.KERB), "record", LIVE, "-o", str(self.output), "--model", str(self.model), "--threads", "1", *map(str, arguments)],
+                                   stderr=subprocess.PIPE, text=True, cwd=self.folder, **how)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        return process
+
+    def wait_for(self, name, process):
+        end = time.monotonic() + 30
+        while not (self.folder / name).exists():
+            self.assertIsNone(process.poll(), process.stderr.read() if process.poll() is not None else "")
+            self.assertLess(time.monotonic(), end, self.names())
+            time.sleep(0.01)
 
 
 def times(path, track):

@@ -10,8 +10,7 @@ import time
 import kerb_case
 import recordings
 from kerb_case import NEEDS_FFMPEG, NEEDS_FFPROBE, SMALL, KerbCase
-
-LIVE = SMALL + "&live=1&fps=50"
+from recordings import FilesCase
 
 
 def has_element(name):
@@ -46,10 +45,7 @@ class Tracks(KerbCase):
         self.refused(2, "record", SMALL, "-o", self.output, "--force", "--model", self.model, "--video", "blurred", says="overlay, clean")
 
 
-class Files(KerbCase):
-    def names(self):
-        return sorted(p.name for p in self.folder.glob("out*"))
-
+class Files(FilesCase):
     def test_ring(self):
         """The oldest goes first, by number and not by a clock that jumped; what is foreign, protected, or a link stays."""
         precious, elsewhere = self.folder / "out-00001.mkv", self.folder / "elsewhere"
@@ -78,20 +74,6 @@ class Files(KerbCase):
         self.assertGreaterEqual(len(self.names()), 3)
         for name in self.names():
             recordings.check_cut(self, self.folder / name, 1 / 25, last=False)
-
-    def begin(self, *arguments, **how):
-        process = subprocess.Popen([str(kerb_case.KERB), "record", LIVE, "-o", str(self.output), "--model", str(self.model), "--threads", "1", *map(str, arguments)],
-                                   stderr=subprocess.PIPE, text=True, cwd=self.folder, **how)
-        self.addCleanup(process.stderr.close)
-        self.addCleanup(process.kill)
-        return process
-
-    def wait_for(self, name, process):
-        end = time.monotonic() + 30
-        while not (self.folder / name).exists():
-            self.assertIsNone(process.poll(), process.stderr.read() if process.poll() is not None else "")
-            self.assertLess(time.monotonic(), end, self.names())
-            time.sleep(0.01)
 
     @NEEDS_FFMPEG
     def test_key(self):

@@ -4,13 +4,11 @@
 import json
 import signal
 import subprocess
-import time
 
 import kerb_case
 import recordings
 from kerb_case import NEEDS_FFMPEG, NEEDS_FFPROBE, SMALL, KerbCase
-
-LIVE = SMALL + "&live=1&fps=50"
+from recordings import LIVE, FilesCase
 
 
 def has_element(name):
@@ -62,10 +60,7 @@ class Tracks(KerbCase):
         self.assertGreaterEqual(set(lines[0]), {"frames", "encoded", "written", "waiting", "inference_fps", "encode_fps", "bytes", "file"})
 
 
-class Files(KerbCase):
-    def names(self):
-        return sorted(p.name for p in self.folder.glob("out*"))
-
+class Files(FilesCase):
     @NEEDS_FFPROBE
     @NEEDS_FFMPEG
     def test_split(self):
@@ -73,7 +68,7 @@ class Files(KerbCase):
         whole = self.folder / "whole.gray"
         self.record(SMALL, "--duration", 3, "--split-minutes", 1 / 60, "--labels-out", whole)
         self.assertEqual(self.names(), ["out-00001.mkv", "out-00002.mkv", "out-00003.mkv"])
-        frames, together = 0, b""
+        together = b""
         for n, name in enumerate(self.names()):
             path = self.folder / name
             self.assertEqual(recordings.check_cut(self, path, 1 / 25, last=False), 25)
@@ -84,20 +79,6 @@ class Files(KerbCase):
         self.assertEqual(together, whole.read_bytes())
         self.record(SMALL, "--duration", 0.2, "--split-minutes", 1)
         self.assertEqual(self.names()[-1], "out-00004.mkv")
-
-    def begin(self, *arguments, **how):
-        process = subprocess.Popen([str(kerb_case.KERB), "record", LIVE, "-o", str(self.output), "--model", str(self.model), "--threads", "1", *map(str, arguments)],
-                                   stderr=subprocess.PIPE, text=True, cwd=self.folder, **how)
-        self.addCleanup(process.stderr.close)
-        self.addCleanup(process.kill)
-        return process
-
-    def wait_for(self, name, process):
-        end = time.monotonic() + 30
-        while not (self.folder / name).exists():
-            self.assertIsNone(process.poll(), process.stderr.read() if process.poll() is not None else "")
-            self.assertLess(time.monotonic(), end, self.names())
-            time.sleep(0.01)
 
     @NEEDS_FFMPEG
     def test_event(self):
