@@ -63,6 +63,7 @@ typedef enum KerbStatus {
     KERB_ERROR_MEMORY = -5,      /**< not enough memory; the message says how much was asked for (7) */
     KERB_ERROR_STORAGE = -6,     /**< reading or writing a file failed although it is there (5) */
     KERB_ERROR_INTERNAL = -7,    /**< a promise inside Kerb does not hold: please report it (7) */
+    KERB_ERROR_FRAME = -8,       /**< one frame was lost to a fault that is over; the next one may succeed (7 where it ends a program) */
 } KerbStatus;
 
 /** The one message of a failure, written where it was found: the values involved, and what to do next. */
@@ -129,11 +130,19 @@ typedef struct KerbVideoFormat {
 
 #define KERB_TIME_NONE INT64_MIN /**< no time stamp */
 
+/** Where the planes of a frame lie. */
+typedef enum KerbMemory {
+    KERB_MEMORY_HOST, /**< ordinary memory, or that of kerb_host_alloc() */
+    KERB_MEMORY_CUDA, /**< device memory of the GPU that the pipeline runs on (backend "cuda" only); written before kerb_submit(): the
+                           caller has waited for its own stream */
+} KerbMemory;
+
 /** One picture. The planes are borrowed; strides are in bytes, may exceed the width, and are never negative. */
 typedef struct KerbFrame {
     uint8_t *planes[KERB_MAX_PLANES];
     int strides[KERB_MAX_PLANES];
-    int64_t pts_ns; /**< capture time, or KERB_TIME_NONE */
+    int64_t pts_ns;    /**< capture time, or KERB_TIME_NONE */
+    KerbMemory memory; /**< default KERB_MEMORY_HOST */
 } KerbFrame;
 
 /** One byte a pixel: labels or confidence. */
@@ -189,7 +198,15 @@ typedef enum KerbFit {
 
 typedef enum KerbColor { KERB_COLOR_AUTO, KERB_COLOR_RGB, KERB_COLOR_BGR, KERB_COLOR_GRAY } KerbColor;
 
-typedef enum KerbPrecision { KERB_PRECISION_AUTO, KERB_PRECISION_F32, KERB_PRECISION_BF16 } KerbPrecision;
+/** Arithmetic of the network; kerb_devices() says which a device can do. Sums are kept in f32 (int8: i32) in all of them. */
+typedef enum KerbPrecision {
+    KERB_PRECISION_AUTO, /**< the device's first: cpu f32, cuda f16 from compute capability 7.0 on */
+    KERB_PRECISION_F32,
+    KERB_PRECISION_BF16,
+    KERB_PRECISION_TF32, /**< f32 in memory, products of 10 bits' mantissas on tensor cores (cuda, 8.0 on) */
+    KERB_PRECISION_F16,  /**< cuda */
+    KERB_PRECISION_INT8, /**< where the model itself is quantised (QDQ); what is not runs in the device's first precision (cuda) */
+} KerbPrecision;
 
 /** Smoothing over time: scores are averaged with those of the frames before, moved along with what moved in the picture, so that labels
  *  flicker less. Time constants are in time, not in frames: gaps and thinned inference change nothing. The past is forgotten at scene cuts,
@@ -211,8 +228,9 @@ typedef struct KerbConfig {
     const char *card_file;   /**< model card; NULL: MODEL.json beside MODEL.onnx where it is there */
     const char *labels_file; /**< class names and colours: `name r g b` lines or JSON; NULL: the card's, the palette's, or invented */
     const char *palette;     /**< "camvid", "cityscapes", "voc", "road", "lane", or NULL: the card's, else a generated one */
-    const char *backend;     /**< "auto" (default), "cpu", "ref" */
-    KerbPrecision precision; /**< auto: f32 */
+    const char *backend;     /**< "auto" (default: the first that works), "cuda", "cpu", "ref" */
+    int device_id;           /**< cuda: which GPU, as `kerb devices` numbers them; default 0 */
+    KerbPrecision precision; /**< default auto */
     int threads;             /**< 0 (default): one a core that this process may use; 1..256 */
     int slots;               /**< frames in flight, 1..KERB_MAX_SLOTS; default 2 (double buffering) */
     int network_width_px;    /**< 0: the model's or the card's; free only where the model's is */
@@ -258,10 +276,12 @@ typedef struct KerbJob {
 /** Durations of one frame's stages. */
 typedef struct KerbTimes {
     int64_t queue_ns; /**< submitted until begun */
+    int64_t up_ns;    /**< frame -> the device; 0 where the network runs in host memory or nothing has to move */
     int64_t in_ns;    /**< frame -> network input */
     int64_t net_ns;   /**< network */
     int64_t out_ns;   /**< scores -> labels, confidence, picture; smoothing over time included */
     int64_t smooth_ns;/**< the part of out_ns that smoothing over time took; 0 where it is off */
+    int64_t down_ns;  /**< results -> host memory; 0 as for up_ns */
 } KerbTimes;
 
 /** What comes out for one frame, in the order of submission. Maps that live in the slot are valid until the next kerb_collect(). */
@@ -310,12 +330,30 @@ KERB_API const KerbClass *kerb_classes(const KerbPipeline *pipeline, int *n);
 typedef struct KerbStats {
     uint64_t frames_in, frames_out, frames_flushed, frames_errored;
     int in_flight, slots;
-    KerbTimes last, mean; /**< over frames_out */
+    KerbTimes last, mean; /**< over frames_out. On a GPU they are the device's own (events); stages of neighbouring frames overlap */
+    uint64_t up_bytes, down_bytes;     /**< of the last frame: between host and device */
+    uint64_t host_copy_bytes;          /**< of the last frame: copied in host memory to reach (or leave) page-locked memory; 0 where frames already lie there */
+    size_t device_bytes, pinned_bytes; /**< held now: device memory, page-locked host memory of the pipeline's own */
+    bool replays;                      /**< frames run as one recorded CUDA graph each, not as single launches */
     int64_t compile_ns;   /**< time that open and set_format spent on the network */
     char backend[32];     /**< "cpu (oneDNN 2.6.3, f32)" */
     int network_width_px, network_height_px; /**< 0 before it is known */
 } KerbStats;
 KERB_API void kerb_get_stats(KerbPipeline *pipeline, KerbStats *stats);
+
+/** A block of host memory that the pipeline's device reads and writes without a copy in between: page-locked for a GPU, plain aligned memory
+ *  otherwise. Frames, pictures and maps that lie in one are not copied on the host. */
+typedef struct KerbHostBlock {
+    void *data;   /**< aligned to 4096 bytes */
+    size_t bytes; /**< as asked for, rounded up to whole pages */
+    bool pinned;  /**< page-locked */
+    void (*release)(void *data); /**< kerb_host_free()'s own */
+} KerbHostBlock;
+
+/** Slow; not for every frame: keep blocks in a pool. The block may outlive the pipeline. Any thread. MEMORY: *out is zeroed. */
+KERB_API KerbStatus kerb_host_alloc(KerbPipeline *pipeline, size_t bytes, KerbHostBlock *out, KerbError *error);
+/** Zeroes *block. A zeroed block is fine. Any thread; no frame that lies in it may be in flight. */
+KERB_API void kerb_host_free(KerbHostBlock *block);
 
 /* ------------------------------------------------------------------------------------------ drawing without a network */
 
@@ -380,11 +418,14 @@ KERB_API KerbStatus kerb_inspect(const KerbConfig *config, unsigned flags, KerbW
 
 /** A place where networks run. */
 typedef struct KerbDevice {
-    char name[32];        /**< what `backend` takes: "cpu", "ref" */
-    char description[160];/**< processor, library and version */
+    char name[32];        /**< what `backend` takes: "cuda", "cpu", "ref" */
+    int id;               /**< what `device_id` takes; 0 but for further GPUs */
+    char description[160];/**< processor or GPU, library and version */
     bool usable;
     char remedy[256];     /**< not usable: why, and what to do */
     char precisions[64];  /**< "f32 bf16"; the first is what auto takes */
+    bool integrated;      /**< a GPU that shares the processor's memory (Jetson) */
+    uint64_t memory_bytes;/**< of a GPU; 0: not known */
 } KerbDevice;
 
 /** Fills at most `max` devices, best first; returns how many there are. Any thread. */

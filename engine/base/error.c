@@ -76,6 +76,7 @@ KERB_API const char *kerb_status_name(KerbStatus status)
     case KERB_ERROR_MEMORY: return "out of memory";
     case KERB_ERROR_STORAGE: return "storage failed";
     case KERB_ERROR_INTERNAL: return "internal error";
+    case KERB_ERROR_FRAME: return "frame lost";
     }
     return "unknown status";
 }
@@ -92,7 +93,8 @@ KERB_API int kerb_exit_code(KerbStatus status)
     case KERB_ERROR_STORAGE: return 5;
     case KERB_ERROR_BACKEND: return 6;
     case KERB_ERROR_MEMORY:
-    case KERB_ERROR_INTERNAL: return 7;
+    case KERB_ERROR_INTERNAL:
+    case KERB_ERROR_FRAME: return 7;
     }
     return 7;
 }

@@ -176,7 +176,9 @@ KerbStatus kerb_backends_choose(const char *name, KerbBackendChoice choices[KERB
 
 /* ---- what a choice can do */
 
-static const char *precision_name(KerbPrecision precision) { return precision == KERB_PRECISION_BF16 ? "bf16" : "f32"; }
+static const char *const precision_names[] = { "auto", "f32", "bf16", "tf32", "f16", "int8" }; /* by KerbPrecision */
+#define N_PRECISIONS ((int)(sizeof precision_names / sizeof precision_names[0]))
+static const char *precision_name(KerbPrecision precision) { return precision_names[precision]; }
 
 static bool lists(const char *words, const char *word)
 {
@@ -190,10 +192,15 @@ KerbStatus kerb_backend_precision(const KerbBackendChoice *choice, KerbPrecision
 {
     const char *can = choice->device.precisions;
     *out = wanted;
-    if (wanted == KERB_PRECISION_AUTO) *out = strncmp(can, "bf16", 4) == 0 ? KERB_PRECISION_BF16 : KERB_PRECISION_F32;
-    else if (!lists(can, precision_name(wanted)))
+    if (wanted == KERB_PRECISION_AUTO) {
+        *out = KERB_PRECISION_F32;
+        size_t n = strcspn(can, " ");
+        for (int i = 0; i < N_PRECISIONS; i++)
+            if (strlen(precision_names[i]) == n && strncmp(can, precision_names[i], n) == 0) *out = (KerbPrecision)i;
+    } else if (!lists(can, precision_name(wanted))) {
         return kerb_fail(error, KERB_ERROR_ARGUMENT, "the backend %s cannot run in %s here; it can: %s", choice->backend->name,
                          precision_name(wanted), can);
+    }
     return KERB_OK;
 }
 

@@ -47,7 +47,8 @@ KerbStatus kerb_config_check(const KerbConfig *c, KerbError *error)
         { "fit", (int)c->fit, KERB_FIT_AUTO, KERB_FIT_CROP, ": a value of KerbFit" },
         { "color", (int)c->color, KERB_COLOR_AUTO, KERB_COLOR_GRAY, ": a value of KerbColor" },
         { "smoothing", (int)c->smoothing, KERB_SMOOTHING_OFF, KERB_SMOOTHING_STRONG, ": a value of KerbSmoothing" },
-        { "precision", (int)c->precision, KERB_PRECISION_AUTO, KERB_PRECISION_BF16, ": a value of KerbPrecision" },
+        { "precision", (int)c->precision, KERB_PRECISION_AUTO, KERB_PRECISION_INT8, ": a value of KerbPrecision" },
+        { "device id", c->device_id, 0, 63, ": `kerb devices` lists them" },
     };
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
         KerbStatus status = check_range(ranges[i].what, ranges[i].value, ranges[i].lo, ranges[i].hi, ranges[i].hint, error);

@@ -20,6 +20,11 @@ RULES = {
     "engine/out": (("base", "out"), NO_FRAMEWORK),
     "engine/time": (("base", "time"), NO_FRAMEWORK),
     "engine/run": (("base", "in", "net", "out", "time", "run"), NO_FRAMEWORK),
+    "cuda/base": (("base",), r"^(gst/|glib|gio/|SDL)"),
+    "cuda/in": (("base", "in"), r"^(gst/|glib|gio/|SDL)"),
+    "cuda/net": (("base", "net"), r"^(gst/|glib|gio/|SDL)"),
+    "cuda/out": (("base", "out"), r"^(gst/|glib|gio/|SDL)"),
+    "cuda/run": (("base", "in", "net", "out", "run"), r"^(gst/|glib|gio/|SDL)"),
     "plugin": ((), r"^(cuda|cudnn|SDL)"),
     "apps": ((), r"^(cuda|cudnn)"),
     "docs": ((), r"^(gio/|cuda|cudnn|SDL)"),
@@ -38,6 +43,10 @@ def violations(path, text):
             yield f"{path}: {rule} may not include {header}"
         if kind == '"' and header.startswith("net/onnx/") and rule == "engine/net" and not path.startswith("engine/net/onnx/"):
             yield f"{path}: nothing else in net knows ONNX ({header})"
+        if kind == '"' and header.startswith("cuda/") and rule.split("/")[0] != "cuda":
+            yield f"{path}: only cuda may include {header}"
+        if kind == '"' and header.startswith("cuda/") and rule.startswith("cuda/") and rule != "cuda/run" and header.split("/")[1] not in ("base", rule.split("/")[1]):
+            yield f"{path}: {rule} may not include {header}"
         if kind == '"' and header.startswith("..") :
             yield f"{path}: includes go from a room's name, not upwards ({header})"
         if kind == "<" and re.match(forbidden, header):
@@ -55,12 +64,16 @@ def self_test():
     assert n("plugin/a.c", '#include "base/error.h"\n') == 1
     assert n("apps/a.c", '#include "kerb.h"\n#include <gst/gst.h>\n') == 0
     assert n("engine/out/a.c", '#include "../in/in.h"\n') == 1
+    assert n("cuda/in/a.c", '#include "in/in.h"\n#include "cuda/base/cuda.h"\n#include <cuda_runtime_api.h>\n') == 0
+    assert n("cuda/in/a.c", '#include "cuda/net/conv.h"\n') == 1
+    assert n("cuda/run/a.c", '#include "cuda/net/conv.h"\n#include "run/stages.h"\n') == 0
+    assert n("engine/run/a.c", '#include "cuda/base/cuda.h"\n') == 1
 
 
 def main():
     root = pathlib.Path(sys.argv[1])
     self_test()
-    files = [f for top in ("engine", "plugin", "apps", "docs") for f in sorted((root / top).rglob("*")) if f.suffix in (".c", ".h", ".cu", ".cuh")]
+    files = [f for top in ("engine", "cuda", "plugin", "apps", "docs") for f in sorted((root / top).rglob("*")) if f.suffix in (".c", ".h", ".cu", ".cuh")]
     if not files:
         sys.exit(f"no sources below {root}")
     found = [v for f in files for v in violations(f.relative_to(root).as_posix(), f.read_text())]

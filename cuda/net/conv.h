@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* One convolution on cuDNN 9's graph API: problem -> plan -> run. Enters: plain data that says all that matters. Leaves: a plan that is shared by all
+ * equal problems. Knows no graph of Kerb's; graph -> steps is compile.c's. */
+#ifndef KERB_CUDA_NET_CONV_H
+#define KERB_CUDA_NET_CONV_H
+
+#include "cuda/base/cuda.h"
+#include "net/graph.h"
+
+/* Plain data without padding holes that matter (memset to 0 before filling): equal bytes, equal problem. One picture (N = 1), channels adjacent.
+ * Strides in elements. y = act(scale * (conv(x, w)) + bias + z); scale for int8 only. */
+typedef struct KerbConvProblem {
+    int32_t x_type, w_type, y_type; /* KerbDtype: f32, f16, bf16, i8; z has y's type */
+    int32_t tf32;                   /* f32: tensor cores may be used */
+    int32_t transposed;             /* ConvTranspose: as data gradient; h, w are x's, out_h, out_w are y's all the same */
+    int32_t c, h, w, k, out_h, out_w;
+    int32_t kernel[2], stride[2], dilation[2], pad_begin[2], pad_end[2];
+    int32_t group;
+    int64_t x_row, x_pixel, y_row, y_pixel, z_row, z_pixel;
+    int32_t has_scale, has_bias, has_z; /* scale and bias: k floats each (f32) */
+    int32_t act;                    /* KerbActivationKind */
+    int32_t unary;                  /* KerbUnary where act is UNARY */
+    float alpha, beta, lo, hi;      /* as KerbActivation */
+    float y_scale;                  /* i8 results: y = saturate(round(act(...) * y_scale)); else 1 */
+} KerbConvProblem;
+
+typedef struct KerbConvPointers {
+    const void *x, *w, *scale, *bias, *z; /* device; z may be y */
+    void *y, *workspace;
+} KerbConvPointers;
+
+/* Plans of one device and precision: heuristics (mode A, then FALLBACK), the best of the first few by timing, cached on disk. */
+typedef struct KerbPlans KerbPlans;
+typedef struct KerbConvPlan KerbConvPlan;
+
+typedef struct KerbPlansOptions {
+    KerbCudaDevice device;
+    const char *device_json;  /* properties of a device that is not here (kerb-plans): plans are finalised, not timed. NULL: the real one */
+    bool time_candidates;
+    uint64_t graph_hash;      /* part of the cache's key */
+    bool cache;               /* on disk */
+} KerbPlansOptions;
+KerbStatus kerb_plans_new(KerbPlans **out, const KerbPlansOptions *options, KerbError *error);
+void kerb_plans_free(KerbPlans **plans);
+/* Writes new plans to disk (atomically); failing is logged and no error. */
+void kerb_plans_save(KerbPlans *plans);
+
+/* The plan for a problem, made at the first call for it. OK with *out NULL: cuDNN has none; `why` says so in a few words and the caller takes an own
+ * kernel (net/kernels.h has a direct convolution for every problem). Errors: MEMORY, BACKEND. */
+KerbStatus kerb_plans_get(KerbPlans *plans, const KerbConvProblem *problem, KerbConvPlan **out, char *why, size_t why_bytes, KerbError *error);
+size_t kerb_plan_workspace(const KerbConvPlan *plan);
+const char *kerb_plan_text(const KerbConvPlan *plan); /* "engine 36, 0.041 ms, from cache": for inspect and logs */
+/* Queues it. Not from two threads at once (one cuDNN handle). Capturable. */
+KerbStatus kerb_plan_run(KerbPlans *plans, const KerbConvPlan *plan, const KerbConvPointers *pointers, cudaStream_t stream, KerbError *error);
+
+/* ONNX weights (K, C/group, R, S; transposed: C, K/group, R, S) as floats -> the bytes that plans and own kernels read: KRSC (transposed: CRSK),
+ * channels padded with zeros to c_padded, outputs to k_padded, in `type` (i8: `weights` holds the integers). */
+size_t kerb_conv_weight_bytes(const KerbConvProblem *problem, int c_padded, int k_padded);
+void kerb_conv_pack_weights(const KerbConvProblem *problem, const float *weights, int real_c, int real_k, void *out);
+
+#endif
