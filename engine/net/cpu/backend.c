@@ -113,7 +113,7 @@ static KerbStatus kerb_cpu_compile_outputs(KerbCompiler *c)
 
 static KerbStatus kerb_cpu_bind(KerbNet *net, KerbError *error)
 {
-    KerbStatus status = kerb_cpu_arrange(net, error);
+    KerbStatus status = kerb_places_arrange(net->roots, net->n_roots, &net->arena_bytes, error);
     if (status) return status;
     net->arena = kerb_alloc(net->arena_bytes + KERB_ALIGNMENT);
     if (!net->arena)

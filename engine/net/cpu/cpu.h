@@ -16,8 +16,7 @@
 #include "base/trace.h"
 #include "net/backend.h"
 #include "net/cpu/kernels.h"
-
-#define KERB_NO_ROOT UINT32_MAX
+#include "net/places.h"
 
 /* A tensor that a step reads or writes. */
 typedef struct KerbOperand {
@@ -25,12 +24,6 @@ typedef struct KerbOperand {
     uint32_t root; /* KERB_NO_ROOT: constant */
     size_t offset; /* bytes from the root's start */
 } KerbOperand;
-
-typedef struct KerbRoot {
-    size_t bytes, place;
-    int first, last; /* steps that touch it */
-    int readers;     /* uses by nodes that are still to come; INT_MAX/2: a graph input or output */
-} KerbRoot;
 
 typedef struct KerbStep KerbStep;
 typedef struct KerbStepKind {
@@ -143,11 +136,6 @@ KerbStatus kerb_cpu_plan_slots(KerbCompiler *c);
 void kerb_cpu_plan_chains(KerbCompiler *c);
 void kerb_cpu_plan_attention(KerbCompiler *c);
 void kerb_cpu_plan_shuffles(KerbCompiler *c);
-
-/* -- memory.c
- * ---------------------------------------------------------------------------------------------------------------------------------- */
-/* Gives every root its place; sets arena_bytes. */
-KerbStatus kerb_cpu_arrange(KerbNet *net, KerbError *error);
 
 /* -- activation.c
  * ------------------------------------------------------------------------------------------------------------------------------ */

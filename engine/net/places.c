@@ -3,8 +3,7 @@
  * and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020). Roots that are never alive together share bytes. */
 #include <stdlib.h>
 
-#include "base/error.h"
-#include "net/cpu/cpu.h"
+#include "net/places.h"
 
 static int compare_sizes(const void *a, const void *b)
 {
@@ -18,18 +17,18 @@ static int compare_places(const void *a, const void *b)
     return x->place < y->place ? -1 : x->place > y->place;
 }
 
-KerbStatus kerb_cpu_arrange(KerbNet *net, KerbError *error)
+KerbStatus kerb_places_arrange(KerbRoot *roots, int n_roots, size_t *arena_bytes, KerbError *error)
 {
-    size_t n = (size_t)net->n_roots;
+    size_t n = (size_t)n_roots;
     KerbRoot **order = malloc((n + 1) * sizeof *order), **alive = malloc((n + 1) * sizeof *alive);
     if (!order || !alive) {
         free(order);
         free(alive);
         return kerb_fail(error, KERB_ERROR_MEMORY, "no memory to plan %zu buffers", n);
     }
-    for (size_t i = 0; i < n; i++) order[i] = &net->roots[i];
+    for (size_t i = 0; i < n; i++) order[i] = &roots[i];
     qsort(order, n, sizeof *order, compare_sizes);
-    net->arena_bytes = 0;
+    *arena_bytes = 0;
     for (size_t i = 0; i < n; i++) {
         KerbRoot *r = order[i];
         size_t n_alive = 0;
@@ -44,7 +43,7 @@ KerbStatus kerb_cpu_arrange(KerbNet *net, KerbError *error)
             if (past > place) place = past;
         }
         r->place = place;
-        if (place + r->bytes > net->arena_bytes) net->arena_bytes = place + r->bytes;
+        if (place + r->bytes > *arena_bytes) *arena_bytes = place + r->bytes;
     }
     free(order);
     free(alive);
