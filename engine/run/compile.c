@@ -38,7 +38,7 @@ static KerbStatus compile_on(KerbPipeline *p, const KerbBackendChoice *choice, K
     kerb_text_free(&why);
     if (status != KERB_OK) return status;
     KerbCompileOptions options = {
-        .threads = p->threads, .precision = *precision, .progress = p->progress, .progress_user = p->progress_user};
+        .threads = p->threads, .device_id = p->device_id, .precision = *precision, .progress = p->progress, .progress_user = p->progress_user};
     p->backend = choice->backend;
     status = choice->backend->compile(&p->net, p->graph, &options, error);
     if (status != KERB_OK) kerb_model_blame(p->model->path, error);

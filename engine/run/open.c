@@ -13,6 +13,7 @@ static void settle(KerbPipeline *p, const KerbConfig *config)
     p->precision = config->precision;
     p->threads = config->threads ? config->threads : kerb_cpu_count();
     p->slots = config->slots;
+    p->device_id = config->device_id;
     p->confidence = config->confidence;
     p->smoothing = config->smoothing;
     p->progress = config->progress;

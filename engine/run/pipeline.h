@@ -18,7 +18,7 @@ struct KerbPipeline {
     KerbBackendChoice choices[KERB_MAX_BACKENDS]; /* best first */
     int n_choices;
     KerbPrecision precision; /* as wanted */
-    int threads, slots;
+    int threads, slots, device_id;
     bool confidence;
     KerbSmoothing smoothing;
     KerbProgressFn progress;
