@@ -35,6 +35,25 @@ gboolean kerb_canvas_propose(KerbCanvas *canvas, GstQuery *query, guint min)
     return TRUE;
 }
 
+/* A pool of downstream's that takes its memory from whomever it is told to takes it from us: the picture then comes down straight into it. The base
+ * class configures the pool with the query's first allocator; one that downstream names is left alone. */
+static void kerb_canvas_offer_allocator(KerbCanvas *canvas, GstQuery *query)
+{
+    GstAllocator *allocator = NULL;
+    GstAllocationParams params;
+    gst_allocation_params_init(&params);
+    gboolean has_params = gst_query_get_n_allocation_params(query) > 0;
+    if (has_params) gst_query_parse_nth_allocation_param(query, 0, &allocator, &params);
+    if (!allocator) {
+        params.align |= KERB_PAGE_BYTES - 1;
+        if (has_params)
+            gst_query_set_nth_allocation_param(query, 0, canvas->allocator, &params);
+        else
+            gst_query_add_allocation_param(query, canvas->allocator, &params);
+    }
+    gst_clear_object(&allocator);
+}
+
 gboolean kerb_canvas_decide(KerbCanvas *canvas, GstQuery *query, guint min)
 {
     canvas->any_layout = gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL);
@@ -57,6 +76,7 @@ gboolean kerb_canvas_decide(KerbCanvas *canvas, GstQuery *query, guint min)
         gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
         gst_buffer_pool_set_config(pool, config);
     }
+    kerb_canvas_offer_allocator(canvas, query);
     if (has_pool)
         gst_query_set_nth_allocation_pool(query, 0, pool, size, at_least + min, at_most);
     else

@@ -9,6 +9,7 @@
  */
 #include "kerbseg.h"
 #include "elements.h"
+#include "pool.h"
 #include "post.h"
 #include "video.h"
 
@@ -80,6 +81,7 @@ static gboolean kerb_seg_config(KerbSeg *self, KerbConfig *config)
     config->precision = (KerbPrecision)s->precision;
     config->threads = (int)s->threads;
     config->slots = (int)s->slots;
+    config->device_id = (int)s->cuda_device_id;
     config->network_width_px = (int)s->network_width;
     config->network_height_px = (int)s->network_height;
     config->fit = (KerbFit)s->fit;
@@ -144,6 +146,7 @@ static gboolean kerb_seg_start(GstBaseTransform *transform)
     self->failed = FALSE;
     g_mutex_unlock(&self->lock);
     self->has_format = FALSE;
+    kerb_allocator_set_pipeline(self->canvas.allocator, pipeline);
     kerb_seg_make_display(self);
     gst_base_transform_set_qos_enabled(transform, FALSE); /* whoever sets the base class's `qos`: video is never dropped */
     kerb_seg_start_output(self);
@@ -159,6 +162,7 @@ static gboolean kerb_seg_stop(GstBaseTransform *transform)
     KerbPipeline *pipeline = g_steal_pointer(&self->pipeline);
     g_clear_pointer(&self->classes, g_bytes_unref);
     g_mutex_unlock(&self->lock);
+    kerb_allocator_set_pipeline(self->canvas.allocator, NULL);
     kerb_close(&pipeline);
     kerb_carrier_free(&self->carrier);
     kerb_drawer_free(&self->drawer);

@@ -110,7 +110,7 @@ typedef struct KerbSegRate {
 typedef struct KerbSegSettings {
     gchar *model_file, *card_file, *labels_file, *backend, *mean, *std;
     gint precision, fit, color, smoothing;
-    guint threads, slots, network_width, network_height;
+    guint threads, slots, network_width, network_height, cuda_device_id;
     gboolean confidence;
     KerbLiveMode live_mode;
     GstClockTime max_wait, max_age; /* max_age NONE: any */

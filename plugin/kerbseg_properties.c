@@ -13,6 +13,7 @@ enum {
     PROP_THREADS,
     PROP_PRECISION,
     PROP_SLOTS,
+    PROP_CUDA_DEVICE_ID,
     PROP_NETWORK_WIDTH,
     PROP_NETWORK_HEIGHT,
     PROP_FIT,
@@ -70,6 +71,7 @@ static void kerb_seg_set_property(GObject *object, guint id, const GValue *value
     case PROP_STD: kerb_seg_set_string(&s->std, value); break;
     case PROP_THREADS: s->threads = g_value_get_uint(value); break;
     case PROP_SLOTS: s->slots = g_value_get_uint(value); break;
+    case PROP_CUDA_DEVICE_ID: s->cuda_device_id = g_value_get_uint(value); break;
     case PROP_NETWORK_WIDTH: s->network_width = g_value_get_uint(value); break;
     case PROP_NETWORK_HEIGHT: s->network_height = g_value_get_uint(value); break;
     case PROP_PRECISION: s->precision = g_value_get_enum(value); break;
@@ -105,6 +107,7 @@ static void kerb_seg_get_property(GObject *object, guint id, GValue *value, GPar
     case PROP_STD: g_value_set_string(value, s->std); break;
     case PROP_THREADS: g_value_set_uint(value, s->threads); break;
     case PROP_SLOTS: g_value_set_uint(value, s->slots); break;
+    case PROP_CUDA_DEVICE_ID: g_value_set_uint(value, s->cuda_device_id); break;
     case PROP_NETWORK_WIDTH: g_value_set_uint(value, s->network_width); break;
     case PROP_NETWORK_HEIGHT: g_value_set_uint(value, s->network_height); break;
     case PROP_PRECISION: g_value_set_enum(value, s->precision); break;
@@ -140,7 +143,7 @@ static void kerb_seg_install_strings(GObjectClass *klass)
          NULL},
         {PROP_LABELS_FILE, "labels-file", "Labels file",
          "Class names and colours: `name r g b` lines or JSON. Unset: the card's, the palette's, or invented ones. Since: 0.1", NULL},
-        {PROP_BACKEND, "backend", "Backend", "Where the network runs: auto, cpu, ref (`kerb devices` lists them). Since: 0.1", "auto"},
+        {PROP_BACKEND, "backend", "Backend", "Where the network runs: auto (the first that works), cuda, cpu, ref (`kerb devices` lists them). Since: 0.1", "auto"},
         {PROP_MEAN, "mean", "Mean",
          "Subtracted from the network's input (0..255), one number or three between commas in the network's channel order; replaces the "
          "card's. "
@@ -168,6 +171,10 @@ static void kerb_seg_install_numbers(GObjectClass *klass)
                                     g_param_spec_uint("slots", "Slots",
                                                       "Frames in flight in the engine: more smooths, and adds latency. Since: 0.1", 1,
                                                       KERB_MAX_SLOTS, 2, KERB_SEG_AT_START));
+    g_object_class_install_property(klass, PROP_CUDA_DEVICE_ID,
+                                    g_param_spec_uint("cuda-device-id", "CUDA device ID",
+                                                      "Which GPU the backend cuda runs on, as `kerb devices` numbers them. Since: 0.1", 0,
+                                                      63, 0, KERB_SEG_AT_START));
     g_object_class_install_property(
         klass, PROP_NETWORK_WIDTH,
         g_param_spec_uint(
@@ -240,7 +247,8 @@ static void kerb_seg_install_live(GObjectClass *klass)
         g_param_spec_boxed("stats", "Statistics",
                            "Counters since start (frames-in, -out, -flushed, -errored; inferred, reused, unlabelled, inference-skipped), "
                            "rates of video and "
-                           "inference, mean and last stage times in ms, backend, ages and latency in ns, network size. Since: 0.1",
+                           "inference, mean and last stage times in ms, bytes moved a frame and memory held, backend, ages and latency in ns, "
+                           "network size. Since: 0.1",
                            GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What kerbseg says about itself: the property `stats`, the answer to LATENCY, warnings about single frames. See kerbseg.h. */
 #include "kerbseg.h"
+#include "pool.h"
 #include "post.h"
 
 #define KERB_SEG_WARNING_US (5 * G_USEC_PER_SEC)
@@ -15,6 +16,30 @@ static const char *kerb_seg_mode_name(KerbLiveMode mode)
 {
     static const char *const names[] = {"every-frame", "latest", "hold"};
     return names[mode];
+}
+
+static void kerb_seg_stats_times(GstStructure *stats, const char *prefix, const KerbTimes *times)
+{
+    const struct {
+        const char *name;
+        int64_t ns;
+    } stages[] = {{"queue", times->queue_ns}, {"up", times->up_ns},         {"in", times->in_ns},    {"net", times->net_ns},
+                  {"out", times->out_ns},     {"smooth", times->smooth_ns}, {"down", times->down_ns}};
+    for (gsize i = 0; i < G_N_ELEMENTS(stages); i++) {
+        gchar *field = g_strdup_printf("%s%s-ms", prefix, stages[i].name);
+        gst_structure_set(stats, field, G_TYPE_DOUBLE, kerb_seg_ms(stages[i].ns), NULL);
+        g_free(field);
+    }
+}
+
+/* pinned-bytes: the engine's, and those of the buffers of our own pools, wherever they are now. */
+static void kerb_seg_stats_memory(KerbSeg *self, GstStructure *stats, const KerbStats *engine)
+{
+    guint64 pinned = engine->pinned_bytes + kerb_allocator_pinned_bytes(self->canvas.allocator);
+    gst_structure_set(stats, "up-bytes", G_TYPE_UINT64, engine->up_bytes, "down-bytes", G_TYPE_UINT64, engine->down_bytes,
+                      "host-copy-bytes", G_TYPE_UINT64, engine->host_copy_bytes, "device-bytes", G_TYPE_UINT64,
+                      (guint64)engine->device_bytes, "pinned-bytes", G_TYPE_UINT64, pinned, "replays", G_TYPE_BOOLEAN, engine->replays,
+                      NULL);
 }
 
 GstStructure *kerb_seg_stats(KerbSeg *self)
@@ -33,14 +58,13 @@ GstStructure *kerb_seg_stats(KerbSeg *self)
     gint64 mean_age = n.aged ? (gint64)(n.age_sum_ns / n.aged) : 0;
     GstStructure *stats = gst_structure_new(
         "kerb-stats", "frames-in", G_TYPE_UINT64, n.in, "frames-out", G_TYPE_UINT64, n.out, "frames-flushed", G_TYPE_UINT64, n.flushed,
-        "frames-errored", G_TYPE_UINT64, n.errored, "in-flight", G_TYPE_UINT, in_flight, "fps", G_TYPE_DOUBLE, fps, "queue-ms",
-        G_TYPE_DOUBLE, kerb_seg_ms(engine.mean.queue_ns), "in-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.mean.in_ns), "net-ms", G_TYPE_DOUBLE,
-        kerb_seg_ms(engine.mean.net_ns), "out-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.mean.out_ns), "last-queue-ms", G_TYPE_DOUBLE,
-        kerb_seg_ms(engine.last.queue_ns), "last-in-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.last.in_ns), "last-net-ms", G_TYPE_DOUBLE,
-        kerb_seg_ms(engine.last.net_ns), "last-out-ms", G_TYPE_DOUBLE, kerb_seg_ms(engine.last.out_ns), "compile-ms", G_TYPE_DOUBLE,
-        kerb_seg_ms(engine.compile_ns), "age", G_TYPE_INT64, (gint64)age, "latency", G_TYPE_UINT64, latency, "backend", G_TYPE_STRING,
-        engine.backend, "slots", G_TYPE_INT, engine.slots, "network-width", G_TYPE_INT, engine.network_width_px, "network-height",
-        G_TYPE_INT, engine.network_height_px, NULL);
+        "frames-errored", G_TYPE_UINT64, n.errored, "in-flight", G_TYPE_UINT, in_flight, "fps", G_TYPE_DOUBLE, fps, "compile-ms",
+        G_TYPE_DOUBLE, kerb_seg_ms(engine.compile_ns), "age", G_TYPE_INT64, (gint64)age, "latency", G_TYPE_UINT64, latency, "backend",
+        G_TYPE_STRING, engine.backend, "slots", G_TYPE_INT, engine.slots, "network-width", G_TYPE_INT, engine.network_width_px,
+        "network-height", G_TYPE_INT, engine.network_height_px, NULL);
+    kerb_seg_stats_times(stats, "", &engine.mean);
+    kerb_seg_stats_times(stats, "last-", &engine.last);
+    kerb_seg_stats_memory(self, stats, &engine);
     gst_structure_set(stats, "live-mode", G_TYPE_STRING, kerb_seg_mode_name(mode), "inferred", G_TYPE_UINT64, n.inferred, "reused",
                       G_TYPE_UINT64, n.reused, "unlabelled", G_TYPE_UINT64, n.unlabelled, "inference-skipped", G_TYPE_UINT64, skipped,
                       "inference-fps", G_TYPE_DOUBLE, inference_fps, "age-mean", G_TYPE_INT64, mean_age, "age-max", G_TYPE_INT64,
@@ -105,8 +129,8 @@ void kerb_seg_report_inference(KerbSeg *self, const KerbTimes *times)
     g_mutex_lock(&self->lock);
     kerb_seg_rate_count(&self->inference_rate, now_us);
     /* In the live modes video does not wait for the network. */
-    gboolean changed =
-        self->mode == KERB_LIVE_EVERY_FRAME && kerb_seg_follow_latency(self, times->in_ns + times->net_ns + times->out_ns, now_us);
+    gint64 frame_ns = times->up_ns + times->in_ns + times->net_ns + times->out_ns + times->down_ns;
+    gboolean changed = self->mode == KERB_LIVE_EVERY_FRAME && kerb_seg_follow_latency(self, frame_ns, now_us);
     g_mutex_unlock(&self->lock);
     if (changed) gst_element_post_message(GST_ELEMENT(self), gst_message_new_latency(GST_OBJECT(self)));
 }
