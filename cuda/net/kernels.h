@@ -167,11 +167,12 @@ typedef struct KerbAxes {
     int32_t kept_rank, over_rank, kept, over; /* kept, over: elements */
     int32_t kept_dims[KERB_MAX_RANK], over_dims[KERB_MAX_RANK];
     int64_t x_kept[KERB_MAX_RANK], x_over[KERB_MAX_RANK], y_kept[KERB_MAX_RANK], y_over[KERB_MAX_RANK];
+    int32_t padding, channel; /* y is a picture with that padding; channel: -1 where its channels are gone along, else its kept axis */
 } KerbAxes;
 /* `mask`: the axes to go along, a bit each. y has x's rank with those axes 1 (reductions) or as x (softmax), or is without them (keepdims 0). False
  * where the shapes do not fit or are too large. Neighbouring axes are merged, the kept ones are ordered by x's strides: neighbours in memory are
- * neighbouring items. */
-bool kerb_axes(const KerbStrided *x, const KerbStrided *y, unsigned mask, KerbAxes *out);
+ * neighbouring items. `padding`: where y is a picture (rank 4), its KerbPicture.padding; else 0. */
+bool kerb_axes(const KerbStrided *x, const KerbStrided *y, unsigned mask, int32_t padding, KerbAxes *out);
 
 /* y = reduction of x over axes. Floats; integers (i32, i64, u8, i8, bool) keep their type, as ref does. Large reductions are divided in `parts`, which
  * are reduced again: kerb_reduce_parts() says how many, `partial` has then parts * kept floats. */
