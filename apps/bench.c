@@ -115,7 +115,7 @@ static gdouble kerb_bench_fps(const KerbBench *b)
     return b->elapsed_s > 0 ? b->ns[0]->len / b->elapsed_s : 0;
 }
 
-static const char *const kerb_bench_names[KERB_BENCH_SERIES] = { "frame", "in", "net", "out", "total" };
+static const char *const kerb_bench_names[KERB_BENCH_SERIES] = { "frame", "up", "in", "net", "out", "down", "total" };
 
 static json_t *kerb_bench_quantiles_json(GArray *ns)
 {
@@ -125,26 +125,40 @@ static json_t *kerb_bench_quantiles_json(GArray *ns)
 static json_t *kerb_bench_json(const KerbBench *b)
 {
     json_t *stages = json_object();
-    for (int i = KERB_BENCH_IN; i < KERB_BENCH_SERIES; i++) json_object_set_new(stages, kerb_bench_names[i], kerb_bench_quantiles_json(b->ns[i]));
-    return json_pack("{s:i, s:o, s:o, s:f, s:s}", "n", (int)b->ns[0]->len, "frame_ms", kerb_bench_quantiles_json(b->ns[KERB_BENCH_FRAME]), "stages_ms", stages,
-                     "fps", kerb_bench_fps(b), "backend", b->backend);
+    for (int i = KERB_BENCH_UP; i < KERB_BENCH_SERIES; i++) json_object_set_new(stages, kerb_bench_names[i], kerb_bench_quantiles_json(b->ns[i]));
+    const KerbStats *s = &b->stats;
+    return json_pack("{s:i, s:o, s:o, s:f, s:s, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:b}", "n", (int)b->ns[0]->len, "frame_ms",
+                     kerb_bench_quantiles_json(b->ns[KERB_BENCH_FRAME]), "stages_ms", stages, "fps", kerb_bench_fps(b), "backend", s->backend, "open_s", b->open_s,
+                     "compile_s", (double)s->compile_ns / 1e9, "up_bytes", (json_int_t)s->up_bytes, "down_bytes", (json_int_t)s->down_bytes, "host_copy_bytes",
+                     (json_int_t)s->host_copy_bytes, "device_bytes", (json_int_t)s->device_bytes, "pinned_bytes", (json_int_t)s->pinned_bytes, "replays",
+                     (int)s->replays);
 }
 
 static void kerb_bench_print(const KerbBench *b, const char *path)
 {
-    printf("\n%s: %u frames, %.1f fps (%s)\n", path, b->ns[0]->len, kerb_bench_fps(b), b->backend);
+    const KerbStats *s = &b->stats;
+    gboolean moves = s->up_bytes || s->down_bytes || s->device_bytes;
+    printf("\n%s: %u frames, %.1f fps (%s), opened in %.2f s\n", path, b->ns[0]->len, kerb_bench_fps(b), s->backend, b->open_s);
     printf("  %-8s %10s %10s %10s  ms\n", "", "median", "p99", "min");
     for (int i = 0; i < KERB_BENCH_SERIES; i++)
-        printf("  %-8s %10.3f %10.3f %10.3f\n", kerb_bench_names[i], kerb_bench_quantile(b->ns[i], 0.5), kerb_bench_quantile(b->ns[i], 0.99),
+        if (moves || (i != KERB_BENCH_UP && i != KERB_BENCH_DOWN)) printf("  %-8s %10.3f %10.3f %10.3f\n", kerb_bench_names[i], kerb_bench_quantile(b->ns[i], 0.5), kerb_bench_quantile(b->ns[i], 0.99),
                kerb_bench_quantile(b->ns[i], 0));
+    if (moves)
+        printf("  a frame moves %.2f MB up and %.2f MB down, %.2f MB on the host; device memory %.1f MB, page-locked %.1f MB; %s\n", (double)s->up_bytes / 1e6,
+               (double)s->down_bytes / 1e6, (double)s->host_copy_bytes / 1e6, (double)s->device_bytes / 1e6, (double)s->pinned_bytes / 1e6,
+               s->replays ? "one graph a frame" : "single launches");
 }
 
-/* "AMD EPYC 9R14 (2 of 2 cores)" is said by the device list. */
-static void kerb_bench_machine(char *text, gsize bytes)
+/* "AMD EPYC 9R14 (2 of 2 cores)" is said by the device list: of the backend that is wished, else of the first that works. */
+static void kerb_bench_machine(const KerbOptions *o, char *text, gsize bytes)
 {
-    KerbDevice devices[8];
-    int n = kerb_devices(devices, 8);
-    g_strlcpy(text, n > 0 ? devices[0].description : "", bytes);
+    KerbDevice devices[32];
+    int n = MIN(kerb_devices(devices, 32), 32);
+    const char *backend = o->backend && g_strcmp0(o->backend, "auto") ? o->backend : NULL;
+    *text = 0;
+    for (int i = 0; i < n && !*text; i++)
+        if (devices[i].usable && (backend ? !g_strcmp0(devices[i].name, backend) && (!devices[i].memory_bytes || devices[i].id == o->device) : TRUE))
+            g_strlcpy(text, devices[i].description, bytes);
 }
 
 typedef struct KerbBenchWish {
@@ -171,10 +185,10 @@ static int kerb_bench_measure(const KerbOptions *o, const KerbBenchWish *wish, c
         kerb_bench_init(&b, o, frames, wish->frames, wish->seconds);
         exit_code = paths[i].run(&b);
         if (!exit_code && !json_object_get(root, "network_width")) {
-            json_object_set_new(root, "network_width", json_integer(b.network_width));
-            json_object_set_new(root, "network_height", json_integer(b.network_height));
+            json_object_set_new(root, "network_width", json_integer(b.stats.network_width_px));
+            json_object_set_new(root, "network_height", json_integer(b.stats.network_height_px));
             if (!o->json) printf("%s\n%s: frames %d x %d I420, network %d x %d, overlay drawn\n", machine, o->model, frames->info.width, frames->info.height,
-                                 b.network_width, b.network_height);
+                                 b.stats.network_width_px, b.stats.network_height_px);
         }
         if (!exit_code && o->json) json_object_set_new(root, paths[i].name, kerb_bench_json(&b));
         if (!exit_code && !o->json) kerb_bench_print(&b, paths[i].name);
@@ -215,7 +229,7 @@ static int kerb_bench_all(const KerbOptions *o, KerbBenchWish *wish)
     kerb_say_log(o->verbose);
     int exit_code = wish->size || wish->source ? KERB_EXIT_OK : kerb_bench_default_size(o, &width, &height);
     if (!exit_code) exit_code = kerb_bench_frames_read(&frames, wish->source, width, height, o->rate);
-    kerb_bench_machine(machine, sizeof machine);
+    kerb_bench_machine(o, machine, sizeof machine);
     if (!exit_code && wish->live) exit_code = kerb_bench_live(o, &frames, wish->live_fps, wish->seconds, machine);
     else if (!exit_code) exit_code = kerb_bench_measure(o, wish, &frames, machine);
     kerb_bench_frames_clear(&frames);
@@ -256,7 +270,8 @@ const KerbCommand kerb_command_bench = {
                    "  kerb bench --element --size 1280x720 --seconds 10 --json\n"
                    "  kerb bench --source drive.mp4 --precision bf16 --frames 300\n"
                    "  kerb bench --live --source drive.mp4 --size 1280x720 --seconds 600\n\n"
-                   "frame: from one finished frame to the next, with the ring full; in, net, out: the stages of one frame; total: their sum.\n"
+                   "frame: from one finished frame to the next, with the ring full; up, in, net, out, down: the stages of one frame; total: their sum (on a GPU\n"
+                   "neighbouring frames overlap: frame is less).\n"
                    "Frames are made beforehand, the first half second is not counted, p99 is by nearest rank.\n"
                    "--live: frames are sent at their time, whatever the element does. age: how much older the frame is that the labels come from; latency: from\n"
                    "sending to arriving behind the element.\n",

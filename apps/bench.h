@@ -17,8 +17,17 @@ typedef struct KerbBenchFrames {
     guint n, most; /* most: how many are wanted */
 } KerbBenchFrames;
 
-/* FRAME: from one finished frame to the next; the others: the engine's own stage times; TOTAL: in + net + out. */
-typedef enum KerbBenchSeries { KERB_BENCH_FRAME, KERB_BENCH_IN, KERB_BENCH_NET, KERB_BENCH_OUT, KERB_BENCH_TOTAL, KERB_BENCH_SERIES } KerbBenchSeries;
+/* FRAME: from one finished frame to the next; the others: the engine's own stage times (UP, DOWN: to and from a GPU); TOTAL: their sum. */
+typedef enum KerbBenchSeries {
+    KERB_BENCH_FRAME,
+    KERB_BENCH_UP,
+    KERB_BENCH_IN,
+    KERB_BENCH_NET,
+    KERB_BENCH_OUT,
+    KERB_BENCH_DOWN,
+    KERB_BENCH_TOTAL,
+    KERB_BENCH_SERIES
+} KerbBenchSeries;
 
 typedef struct KerbBench {
     const KerbOptions *options;
@@ -28,8 +37,8 @@ typedef struct KerbBench {
     /* Results. */
     GArray *ns[KERB_BENCH_SERIES]; /* of gint64 */
     gdouble elapsed_s;
-    gchar backend[64];
-    gint network_width, network_height;
+    KerbStats stats; /* at the end: backend, network size, bytes, memory */
+    gdouble open_s;  /* kerb_open() and kerb_set_format(), or the element's change to PAUSED; 0: not measured */
     /* While measuring. */
     guint64 seen;
     gint64 warm_us, began_ns, last_ns;

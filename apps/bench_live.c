@@ -4,6 +4,7 @@
  * clip ends. Their time stamps are the nominal ones. The first frame goes alone and is waited for: compiling is not part of a live stream. */
 #include "bench.h"
 #include "fault.h"
+#include "progress.h"
 #include "options_live.h"
 #include "say.h"
 
@@ -184,6 +185,7 @@ static gboolean kerb_bench_live_build(KerbBenchLive *b)
 {
     GstElement *sink = kerb_element("fakesink");
     b->pipeline = gst_pipeline_new("live");
+    if (!b->options->quiet) kerb_progress_watch(b->pipeline);
     b->appsrc = kerb_element("appsrc");
     b->kerbseg = kerb_element("kerbseg");
     if (!b->appsrc || !b->kerbseg || !sink) return FALSE;

@@ -7,7 +7,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#define MAX_DEVICES 16
+#define MAX_DEVICES 32
 
 static json_t *kerb_device_json(const KerbDevice *d)
 {
@@ -16,8 +16,19 @@ static json_t *kerb_device_json(const KerbDevice *d)
     for (gchar **word = words; *word; word++)
         if (**word) json_array_append_new(precisions, json_string(*word));
     g_strfreev(words);
-    return json_pack("{s:s, s:s, s:b, s:s, s:o}", "name", d->name, "description", d->description, "usable", (int)d->usable, "remedy", d->remedy, "precisions",
-                     precisions);
+    return json_pack("{s:s, s:i, s:s, s:b, s:s, s:o, s:b, s:o}", "name", d->name, "id", d->id, "description", d->description, "usable", (int)d->usable,
+                     "remedy", d->remedy, "precisions", precisions, "integrated", (int)d->integrated, "memory_bytes",
+                     d->memory_bytes ? json_integer((json_int_t)d->memory_bytes) : json_null());
+}
+
+/* Further GPUs have their number behind the name: it is what --device takes. */
+static void kerb_device_print(const KerbDevice *d)
+{
+    gchar *name = d->id ? g_strdup_printf("%s %d", d->name, d->id) : g_strdup(d->name);
+    printf("%-6s %s\n", name, d->description);
+    if (d->memory_bytes) printf("       memory: %.1f GiB%s\n", (double)d->memory_bytes / (1 << 30), d->integrated ? ", shared with the processor: nothing is copied" : "");
+    printf("       %s%s\n", d->usable ? "precisions: " : "not usable: ", d->usable ? d->precisions : d->remedy);
+    g_free(name);
 }
 
 /* ------------------------------------------------------------------------------------------------------------- cameras */
@@ -72,7 +83,7 @@ static int kerb_devices_run(const KerbCommand *command, int argc, char **argv)
     if (kerb_options_parse(command, &o, KERB_OPTIONS_JSON, NULL, argc, argv, &exit_code)) {
         exit_code = KERB_EXIT_OK;
         KerbDevice devices[MAX_DEVICES];
-        int n = kerb_devices(devices, MAX_DEVICES);
+        int n = MIN(kerb_devices(devices, MAX_DEVICES), MAX_DEVICES);
         json_t *list = json_array(), *found = json_array();
         for (int i = 0; i < n; i++) {
             const KerbDevice *d = &devices[i];
@@ -80,7 +91,7 @@ static int kerb_devices_run(const KerbCommand *command, int argc, char **argv)
                 json_array_append_new(list, kerb_device_json(d));
                 continue;
             }
-            printf("%-6s %s\n       %s%s\n", d->name, d->description, d->usable ? "precisions: " : "not usable: ", d->usable ? d->precisions : d->remedy);
+            kerb_device_print(d);
         }
         GPtrArray *cameras = kerb_camera_list();
         for (guint i = 0; i < cameras->len; i++) {
@@ -110,7 +121,8 @@ const KerbCommand kerb_command_devices = {
     .description = "Examples:\n"
                    "  kerb devices           best first; what is not usable says why, and what to do\n"
                    "  kerb devices --json\n\n"
-                   "The names of backends are what --backend and the element's property backend take; paths of cameras are SOURCEs, and their modes what\n"
+                   "The names of backends are what --backend and the element's property backend take, a number behind the name what --device and\n"
+                   "cuda-device-id take; the first precision is what auto takes; paths of cameras are SOURCEs, and their modes what\n"
                    "--camera-format takes: MJPEG@1280x720@30. A path under /dev/v4l/by-id stays the same wherever the camera is plugged in.\n",
     .run = kerb_devices_run,
 };

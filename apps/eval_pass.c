@@ -140,6 +140,7 @@ static gboolean kerb_eval_build(KerbEvalRun *r)
 {
     r->exit_code = KERB_EXIT_INTERNAL;
     r->pipeline = gst_pipeline_new("eval");
+    if (!r->e->options->quiet) kerb_progress_watch(r->pipeline);
     r->bus = gst_element_get_bus(r->pipeline);
     r->kerbseg = kerb_element("kerbseg");
     if (!r->kerbseg) return FALSE;

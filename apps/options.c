@@ -4,6 +4,7 @@
 #include "camera.h"
 #include "models.h"
 #include "options_live.h"
+#include "progress.h"
 #include "say.h"
 
 #include <stdlib.h>
@@ -18,8 +19,9 @@ static void kerb_options_add_network(GOptionContext *context, KerbOptions *o)
         { "card", 0, 0, G_OPTION_ARG_FILENAME, &o->card, "Model card (default: NET.json beside NET.onnx)", "FILE.json" },
         { "labels", 0, 0, G_OPTION_ARG_FILENAME, &o->labels, "Class names and colours: `name r g b` a line, or JSON", "FILE" },
         { "palette", 0, 0, G_OPTION_ARG_STRING, &o->palette, "camvid, cityscapes, voc, road, lane, or a labels file", "NAME" },
-        { "backend", 0, 0, G_OPTION_ARG_STRING, &o->backend, "auto, cpu, ref (see `kerb devices`)", "NAME" },
-        { "precision", 0, 0, G_OPTION_ARG_STRING, &o->precision_name, "auto, f32, bf16", "NAME" },
+        { "backend", 0, 0, G_OPTION_ARG_STRING, &o->backend, "auto, cuda, cpu, ref (see `kerb devices`)", "NAME" },
+        { "precision", 0, 0, G_OPTION_ARG_STRING, &o->precision_name, "auto, f32, bf16; on GPUs also tf32, f16, int8", "NAME" },
+        { "device", 0, 0, G_OPTION_ARG_INT, &o->device, "Which GPU, as `kerb devices` numbers them (default 0)", "N" },
         { "threads", 0, 0, G_OPTION_ARG_INT, &o->threads, "CPU threads of the network (default: one a core)", "N" },
         { "network-size", 0, 0, G_OPTION_ARG_STRING, &o->network_size, "Size of the network's input, where the model leaves it open", "WxH" },
         { "fit", 0, 0, G_OPTION_ARG_STRING, &o->fit_name, "auto, stretch, letterbox, crop", "NAME" },
@@ -71,7 +73,7 @@ static void kerb_options_add_main(GOptionContext *context, KerbOptions *o, unsig
 /* "Unknown option --foo", and which one may be meant. */
 static void kerb_options_complain(const KerbCommand *command, const GError *error, const GOptionEntry *own)
 {
-    static const char *const shared[] = { "model", "card", "labels", "palette", "backend", "precision", "threads", "network-size", "fit", "visualize", "alpha",
+    static const char *const shared[] = { "model", "card", "labels", "palette", "backend", "precision", "device", "threads", "network-size", "fit", "visualize", "alpha",
                                           "live-mode", "max-age", "max-wait", "inference-interval", "carry", "smoothing", "classes", "rate", "camera-format", "reconnect", "timeout", "json", "quiet", "verbose",
                                           "help" };
     const char *dashes = strstr(error->message, "--"), *near = NULL;
@@ -149,7 +151,7 @@ static gboolean kerb_options_check_supervision(KerbOptions *o)
 /* *exit_code is KERB_EXIT_USAGE before. */
 static gboolean kerb_options_check(KerbOptions *o, int *exit_code)
 {
-    static const char *const precisions[] = { "auto", "f32", "bf16", NULL };
+    static const char *const precisions[] = { "auto", "f32", "bf16", "tf32", "f16", "int8", NULL }; /* by KerbPrecision */
     static const char *const fits[] = { "auto", "stretch", "letterbox", "crop", NULL };
     static const char *const views[] = { "overlay", "none", "mask", "side-by-side", NULL };
     static const KerbVisualize visualize[] = { KERB_VISUALIZE_OVERLAY, KERB_VISUALIZE_NONE, KERB_VISUALIZE_MASK, KERB_VISUALIZE_SIDE_BY_SIDE };
@@ -167,6 +169,10 @@ static gboolean kerb_options_check(KerbOptions *o, int *exit_code)
     }
     if (o->threads < 0 || o->threads > 256) {
         kerb_say("--threads=%d is outside 0 (one a core) to 256.", o->threads);
+        return FALSE;
+    }
+    if (o->device < 0 || o->device > 63) {
+        kerb_say("--device=%d is outside 0 to 63. `kerb devices` lists the GPUs that are here.", o->device);
         return FALSE;
     }
     if (!kerb_options_check_live(o)) return FALSE;
@@ -252,17 +258,19 @@ void kerb_options_config(const KerbOptions *o, KerbConfig *config)
     config->labels_file = o->labels;
     config->palette = o->palette;
     if (o->backend) config->backend = o->backend;
+    config->device_id = o->device;
     config->precision = o->precision;
     config->threads = o->threads;
     config->network_width_px = o->network_width;
     config->network_height_px = o->network_height;
     config->fit = o->fit;
+    if (!o->quiet) config->progress = kerb_progress_compiling;
 }
 
 void kerb_options_apply(const KerbOptions *o, GstElement *kerbseg)
 {
-    g_object_set(kerbseg, "model-file", o->model, "card-file", o->card, "labels-file", o->labels, "threads", (guint)o->threads, "precision",
-                 (gint)o->precision, "network-width", (guint)o->network_width, "network-height", (guint)o->network_height, "fit", (gint)o->fit, "visualize",
+    g_object_set(kerbseg, "model-file", o->model, "card-file", o->card, "labels-file", o->labels, "threads", (guint)o->threads, "cuda-device-id",
+                 (guint)o->device, "precision", (gint)o->precision, "network-width", (guint)o->network_width, "network-height", (guint)o->network_height, "fit", (gint)o->fit, "visualize",
                  (gint)o->visualize, "alpha", o->alpha, "palette", o->palette, NULL);
     if (o->backend) g_object_set(kerbseg, "backend", o->backend, NULL);
     if (o->classes) g_object_set(kerbseg, "selected-classes", o->classes, NULL);

@@ -80,3 +80,62 @@ void kerb_progress_update(KerbProgress *p, guint64 frames, gdouble done_s, gdoub
     g_free(total);
     g_free(done);
 }
+
+/* ----------------------------------------------------------------------------------------------------------- compiling */
+
+#define COMPILING_US (G_USEC_PER_SEC / 2)
+#define COMPILING_PLAIN_US (5 * G_USEC_PER_SEC)
+
+static struct {
+    GMutex lock;
+    gint64 began_us, said_us;
+    gboolean shown;
+} kerb_compiling;
+
+void kerb_progress_compiling(void *user, const char *what, int done, int total)
+{
+    gboolean terminal = isatty(STDERR_FILENO) && g_strcmp0(g_getenv("TERM"), "dumb") != 0, over = total > 0 && done >= total;
+    gint64 now_us = g_get_monotonic_time(), wait_us = terminal ? COMPILING_US : COMPILING_PLAIN_US;
+    g_mutex_lock(&kerb_compiling.lock);
+    if (!kerb_compiling.began_us) kerb_compiling.began_us = kerb_compiling.said_us = now_us;
+    gboolean say = kerb_compiling.shown && terminal ? now_us - kerb_compiling.said_us >= TERMINAL_US : now_us - kerb_compiling.said_us >= wait_us;
+    gboolean wipe = over && kerb_compiling.shown && terminal;
+    if (say) kerb_compiling.said_us = now_us;
+    kerb_compiling.shown |= say;
+    if (over) kerb_compiling.began_us = 0, kerb_compiling.shown = FALSE;
+    g_mutex_unlock(&kerb_compiling.lock);
+    if (wipe) {
+        kerb_say_status("");
+        return;
+    }
+    if (!say) return;
+    gchar *count = total > 0 ? g_strdup_printf("%s %d/%d", what, done, total) : g_strdup_printf("%s %d", what, done);
+    gchar *bar = terminal && total > 0 ? kerb_progress_bar((gdouble)done / total, CLAMP(kerb_progress_columns() / 3, 8, 40)) : NULL;
+    gchar *line = g_strdup_printf("%s%s%s", count, bar ? " " : "", bar ? bar : "");
+    if (terminal)
+        kerb_say_status(line);
+    else
+        kerb_say("%s", line);
+    g_free(line);
+    g_free(bar);
+    g_free(count);
+}
+
+/* On the thread that opens the network. */
+static void kerb_progress_message(GstBus *bus, GstMessage *message, gpointer user)
+{
+    const GstStructure *s = gst_message_get_structure(message);
+    gint done = 0, total = 0;
+    if (!s || !gst_structure_has_name(s, "kerb-progress") || !gst_structure_get_int(s, "done", &done)) return;
+    gst_structure_get_int(s, "total", &total);
+    const gchar *what = gst_structure_get_string(s, "what");
+    kerb_progress_compiling(NULL, what ? what : "compiling", done, total);
+}
+
+void kerb_progress_watch(GstElement *pipeline)
+{
+    GstBus *bus = gst_element_get_bus(pipeline);
+    gst_bus_enable_sync_message_emission(bus);
+    g_signal_connect(bus, "sync-message::element", G_CALLBACK(kerb_progress_message), NULL);
+    gst_object_unref(bus);
+}

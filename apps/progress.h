@@ -3,7 +3,7 @@
 #ifndef KERB_APPS_PROGRESS_H
 #define KERB_APPS_PROGRESS_H
 
-#include <glib.h>
+#include <gst/gst.h>
 
 typedef struct KerbProgress {
     gboolean quiet, terminal;
@@ -16,5 +16,11 @@ void kerb_progress_init(KerbProgress *progress, gboolean quiet);
 
 /* Shows it, unless it was shown a moment ago. total_s 0: not known. more: further figures, may be empty. */
 void kerb_progress_update(KerbProgress *progress, guint64 frames, gdouble done_s, gdouble total_s, const gchar *more);
+
+/* A KerbProgressFn, for networks that take long to compile: "compiling 12/57" and a bar once half a second has passed, a plain line every five
+ * seconds elsewhere than on a terminal. One compilation at a time; `user` is not used. */
+void kerb_progress_compiling(void *user, const char *what, int done, int total);
+/* The same for a kerbseg in this pipeline. Before the pipeline starts; shows while gst_element_set_state() waits for the network. */
+void kerb_progress_watch(GstElement *pipeline);
 
 #endif

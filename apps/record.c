@@ -88,6 +88,7 @@ static int kerb_record_build(KerbRecord *r, const gchar *source)
     r->source = kerb_source_new_live(source, r->options.rate, r->duration, &r->options.supervision, &exit_code);
     if (!r->source) return exit_code;
     r->pipeline = gst_pipeline_new("record");
+    if (!r->options.quiet) kerb_progress_watch(r->pipeline);
     r->kerbseg = kerb_element("kerbseg");
     GstElement *sink = kerb_element("appsink");
     if (!r->kerbseg || !sink) return KERB_EXIT_INTERNAL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The pipeline behind the window; see view_stream.h. */
 #include "view_stream.h"
+#include "progress.h"
 #include "fault.h"
 #include "options_live.h"
 #include "say.h"
@@ -96,6 +97,7 @@ static GstPadProbeReturn kerb_view_stream_tap(GstPad *pad, GstPadProbeInfo *info
 static gboolean kerb_view_stream_build(KerbViewStream *s, const KerbOptions *options)
 {
     s->pipeline = gst_pipeline_new("view");
+    if (!options->quiet) kerb_progress_watch(s->pipeline);
     s->kerbseg = kerb_element("kerbseg");
     s->sink = kerb_element("appsink");
     if (!s->kerbseg || !s->sink) return FALSE;

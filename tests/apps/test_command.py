@@ -38,7 +38,7 @@ class Help(KerbCase):
         self.refused(2, "record", "a", "b", "-o", self.output, "--model", self.model, says="in quotes")
 
     def test_values_are_checked(self):
-        for option, valid in (("--visualize=cubist", "side-by-side"), ("--precision=f8", "bf16"), ("--fit=tight", "letterbox"), ("--alpha=2", "0 (frame only) to 1"),
+        for option, valid in (("--visualize=cubist", "side-by-side"), ("--precision=f8", "tf32, f16, int8"), ("--device=64", "0 to 63"), ("--fit=tight", "letterbox"), ("--alpha=2", "0 (frame only) to 1"),
                               ("--alpha=nan", "0 (frame only) to 1"), ("--threads=-1", "256"), ("--network-size=640", "640x"), ("--network-size=0x5", "1 to 16384"),
                               ("--rate=0", "0.001 to 1000"), ("--duration=-1", "seconds")):
             self.refused(2, "record", SMALL, "-o", self.output, "--model", self.model, option, says=[option.split("=")[0], valid.replace("640x", "width x height")])
@@ -108,6 +108,9 @@ class Reports(KerbCase):
         self.assertTrue(any(d["usable"] for d in devices))
         for d in devices:
             self.assertTrue(d["precisions"] if d["usable"] else d["remedy"], d)
+            self.assertGreaterEqual(d["id"], 0)
+            self.assertIs(type(d["integrated"]), bool)
+            self.assertIn("memory_bytes", d)
         self.assertIn("ref", self.kerb("devices").stdout)
         self.refused(2, "devices", "extra", says="extra")
 
@@ -134,7 +137,7 @@ class Reports(KerbCase):
             r = report[path]
             self.assertEqual(r["n"], 20)
             self.assertGreater(r["fps"], 0)
-            for quantiles in [r["frame_ms"], *(r["stages_ms"][s] for s in ("in", "net", "out", "total"))]:
+            for quantiles in [r["frame_ms"], *(r["stages_ms"][s] for s in ("up", "in", "net", "out", "down", "total"))]:
                 self.assertTrue(0 <= quantiles["min"] <= quantiles["median"] <= quantiles["p99"], quantiles)
             self.assertGreaterEqual(r["stages_ms"]["total"]["median"], r["stages_ms"]["net"]["median"])
         self.assertEqual((report["width"], report["height"]), (64, 36))
