@@ -6,27 +6,16 @@
 
 #include "base/memory.h"
 #include "in/in_axis.h"
+#include "in/in_plan.h"
 
-#include <math.h>
 #include <string.h>
-
-/* One of the three components of a stored pixel. */
-typedef struct KerbInComponent {
-    int plane, byte, step; /* sample i of a row: planes[plane][row * stride + byte + i * step] */
-    int axis;              /* 0: the luma's (or RGB's) columns and rows, 1: chroma's */
-} KerbInComponent;
 
 struct KerbIn {
     KerbInParams params;
-    int n_components; /* 3, or 1 for GRAY8 */
-    KerbInComponent components[3];
+    KerbInPlan plan;
     KerbInColumns columns[2];
     KerbInRowTaps *rows[2];
     bool rows_by_area[2];
-    int n_axes;
-    KerbInFold fold;
-    bool to_gray; /* fold gives R'G'B', luma follows */
-    float gray_scale, gray_bias;
     KerbInLayout layout;
     size_t element_bytes;
     KerbInPackFn pack;
@@ -51,45 +40,6 @@ typedef struct KerbInScratch {
 
 /* ------------------------------------------------------------------------------------------------------------------- making */
 
-static void kerb_in_describe_components(KerbIn *in)
-{
-    static const KerbInComponent table[KERB_FORMAT_COUNT][3] = {
-        [KERB_FORMAT_I420] = { { 0, 0, 1, 0 }, { 1, 0, 1, 1 }, { 2, 0, 1, 1 } },
-        [KERB_FORMAT_YV12] = { { 0, 0, 1, 0 }, { 2, 0, 1, 1 }, { 1, 0, 1, 1 } },
-        [KERB_FORMAT_NV12] = { { 0, 0, 1, 0 }, { 1, 0, 2, 1 }, { 1, 1, 2, 1 } },
-        [KERB_FORMAT_NV21] = { { 0, 0, 1, 0 }, { 1, 1, 2, 1 }, { 1, 0, 2, 1 } },
-        [KERB_FORMAT_YUY2] = { { 0, 0, 2, 0 }, { 0, 1, 4, 1 }, { 0, 3, 4, 1 } },
-        [KERB_FORMAT_UYVY] = { { 0, 1, 2, 0 }, { 0, 0, 4, 1 }, { 0, 2, 4, 1 } },
-        [KERB_FORMAT_RGB] = { { 0, 0, 3, 0 }, { 0, 1, 3, 0 }, { 0, 2, 3, 0 } },
-        [KERB_FORMAT_BGR] = { { 0, 2, 3, 0 }, { 0, 1, 3, 0 }, { 0, 0, 3, 0 } },
-        [KERB_FORMAT_RGBX] = { { 0, 0, 4, 0 }, { 0, 1, 4, 0 }, { 0, 2, 4, 0 } },
-        [KERB_FORMAT_BGRX] = { { 0, 2, 4, 0 }, { 0, 1, 4, 0 }, { 0, 0, 4, 0 } },
-        [KERB_FORMAT_RGBA] = { { 0, 0, 4, 0 }, { 0, 1, 4, 0 }, { 0, 2, 4, 0 } },
-        [KERB_FORMAT_BGRA] = { { 0, 2, 4, 0 }, { 0, 1, 4, 0 }, { 0, 0, 4, 0 } },
-        [KERB_FORMAT_GRAY8] = { { 0, 0, 1, 0 } },
-    };
-    KerbPixelFormat format = in->params.format.pixel_format;
-    memcpy(in->components, table[format], sizeof in->components);
-    in->n_components = format == KERB_FORMAT_GRAY8 ? 1 : 3;
-    in->n_axes = kerb_format_is_yuv(format) ? 2 : 1;
-}
-
-static void kerb_in_fold_colour(KerbIn *in)
-{
-    const KerbInParams *p = &in->params;
-    static const int rgb_order[3] = { 0, 1, 2 }, bgr_order[3] = { 2, 1, 0 };
-    static const float no_mean[3] = { 0, 0, 0 }, no_std[3] = { 1, 1, 1 };
-    float matrix[3][4];
-    kerb_yuv_to_rgb_matrix(&p->format, matrix);
-    in->to_gray = p->color == KERB_COLOR_GRAY;
-    if (in->to_gray)
-        in->fold = kerb_in_fold(matrix, rgb_order, no_mean, no_std);
-    else
-        in->fold = kerb_in_fold(matrix, p->color == KERB_COLOR_BGR ? bgr_order : rgb_order, p->mean, p->std);
-    in->gray_scale = 1 / p->std[0];
-    in->gray_bias = -p->mean[0] / p->std[0];
-}
-
 static void kerb_in_describe_layout(KerbIn *in)
 {
     const KerbTensor *t = &in->params.input;
@@ -107,39 +57,6 @@ static void kerb_in_describe_layout(KerbIn *in)
     in->element_bytes = kerb_dtype_bytes(t->dtype);
 }
 
-static KerbStatus kerb_in_check(const KerbInParams *p, KerbError *error)
-{
-    KerbStatus status = kerb_video_format_check(&p->format, error);
-    if (status != KERB_OK) return status;
-    const KerbTensor *t = &p->input;
-    const KerbGeometry *g = &p->geometry;
-    char dims[128];
-    if (p->color != KERB_COLOR_RGB && p->color != KERB_COLOR_BGR && p->color != KERB_COLOR_GRAY)
-        return kerb_fail(error, KERB_ERROR_ARGUMENT, "network colour %d is not RGB, BGR or GRAY", (int)p->color);
-    int channels = p->color == KERB_COLOR_GRAY ? 1 : 3;
-    if (t->rank != 4 || t->dims[0] != 1 || t->dims[1] != channels || t->dims[2] < 1 || t->dims[3] < 1)
-        return kerb_fail(error, KERB_ERROR_ARGUMENT, "network input %s cannot take a picture: 1x%dxHxW is needed",
-                         kerb_dims_text(t->rank, t->dims, dims, sizeof dims), channels);
-    if (t->dtype != KERB_F32 && t->dtype != KERB_BF16)
-        return kerb_fail(error, KERB_ERROR_ARGUMENT, "network input of type %s: frames are written as f32 or bf16",
-                         kerb_dtype_name(t->dtype));
-    for (int i = 1; i < 4; i++)
-        if (t->dims[i] > 1 && t->strides[i] < 1)
-            return kerb_fail(error, KERB_ERROR_ARGUMENT, "network input has stride %lld on axis %d", (long long)t->strides[i], i);
-    if (g->frame_width_px != p->format.width_px || g->frame_height_px != p->format.height_px || g->net_width_px != t->dims[3] ||
-        g->net_height_px != t->dims[2] || g->net_x0 < 0 || g->net_x1 <= g->net_x0 || g->net_x1 > g->net_width_px || g->net_y0 < 0 ||
-        g->net_y1 <= g->net_y0 || g->net_y1 > g->net_height_px || !(g->scale_x > 0) || !(g->scale_y > 0) ||
-        !(g->scale_x <= KERB_MAX_SIDE_PX) || !(g->scale_y <= KERB_MAX_SIDE_PX) || !(fabs(g->offset_x) < 1e9) || !(fabs(g->offset_y) < 1e9))
-        return kerb_fail(error, KERB_ERROR_ARGUMENT, "geometry of %d x %d to %d x %d does not belong to frames of %d x %d and input %s",
-                         g->frame_width_px, g->frame_height_px, g->net_width_px, g->net_height_px, p->format.width_px, p->format.height_px,
-                         kerb_dims_text(t->rank, t->dims, dims, sizeof dims));
-    for (int c = 0; c < channels; c++)
-        if (!(p->std[c] > 0) || !isfinite(p->mean[c]) || !isfinite(p->std[c]) || !isfinite((fabsf(p->mean[c]) + 512) / p->std[c]))
-            return kerb_fail(error, KERB_ERROR_ARGUMENT, "mean %g and std %g of channel %d: std must be above 0, and both finite",
-                             p->mean[c], p->std[c], c);
-    return KERB_OK;
-}
-
 /* Tiles of equal width: 640 columns are two of 320 rather than 512 and 128. */
 static int kerb_in_tile_width(int n)
 {
@@ -150,23 +67,24 @@ static int kerb_in_tile_width(int n)
 KerbStatus kerb_in_new(KerbIn **out, const KerbInParams *params, KerbError *error)
 {
     *out = NULL;
-    KerbStatus status = kerb_in_check(params, error);
+    KerbInPlan plan;
+    KerbStatus status = kerb_in_plan(&plan, params, error);
     if (status != KERB_OK) return status;
+    if (params->input.dtype != KERB_F32 && params->input.dtype != KERB_BF16)
+        return kerb_fail(error, KERB_ERROR_ARGUMENT, "network input of type %s: frames are written as f32 or bf16",
+                         kerb_dtype_name(params->input.dtype));
     KerbIn *in = kerb_alloc(sizeof *in);
     if (!in) return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for the input stage (%zu bytes)", sizeof *in);
     in->params = *params;
+    in->plan = plan;
     kerb_in_kernels(&in->kernels, params->cpu_flags);
-    kerb_in_describe_components(in);
-    kerb_in_fold_colour(in);
     kerb_in_describe_layout(in);
     const KerbGeometry *g = &in->params.geometry;
-    int n_x = g->net_x1 - g->net_x0, n_y = g->net_y1 - g->net_y0, is_420 = kerb_format_is_420(params->format.pixel_format);
-    for (int i = 0; i < in->n_axes; i++) {
-        KerbInAxisMap x = kerb_in_axis_map(g->scale_x, g->offset_x, g->frame_width_px, i, params->format.chroma_site == KERB_CHROMA_LEFT);
-        KerbInAxisMap y = kerb_in_axis_map(g->scale_y, g->offset_y, g->frame_height_px, i && is_420, 0);
-        in->rows_by_area[i] = kerb_in_shrinks_by_area(y);
-        in->rows[i] = kerb_in_row_taps_new(y, g->net_y0, n_y);
-        if (!kerb_in_columns_init(&in->columns[i], x, g->net_x0, n_x, kerb_in_tile_width(n_x)) || !in->rows[i]) {
+    int n_x = g->net_x1 - g->net_x0, n_y = g->net_y1 - g->net_y0;
+    for (int i = 0; i < plan.n_axes; i++) {
+        in->rows_by_area[i] = kerb_in_shrinks_by_area(plan.down[i]);
+        in->rows[i] = kerb_in_row_taps_new(plan.down[i], g->net_y0, n_y);
+        if (!kerb_in_columns_init(&in->columns[i], plan.across[i], g->net_x0, n_x, kerb_in_tile_width(n_x)) || !in->rows[i]) {
             kerb_in_free(&in);
             return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for the tables of a %d x %d network input", n_x, n_y);
         }
@@ -196,7 +114,7 @@ static const float *kerb_in_source_row(const KerbInJob *job, int tile_index, int
     float *filtered = s->row[c][row & 1];
     if (s->held[c][row & 1] == row) return filtered;
     s->held[c][row & 1] = row;
-    const KerbInComponent *component = &in->components[c];
+    const KerbInComponent *component = &in->plan.components[c];
     const KerbInColumns *columns = &in->columns[component->axis];
     const KerbInTile *tile = &columns->tiles[tile_index];
     const uint8_t *src = job->frame->planes[component->plane] + (size_t)row * (size_t)job->frame->strides[component->plane] +
@@ -217,7 +135,7 @@ static const float *kerb_in_source_row(const KerbInJob *job, int tile_index, int
 static void kerb_in_mix_rows(const KerbInJob *job, int tile_index, int c, int y, KerbInScratch *s, KerbInRows *rows)
 {
     const KerbIn *in = job->in;
-    int axis = in->components[c].axis, n = in->columns[axis].tiles[tile_index].n;
+    int axis = in->plan.components[c].axis, n = in->columns[axis].tiles[tile_index].n;
     const KerbInRowTaps *taps = &in->rows[axis][y];
     if (!in->rows_by_area[axis]) {
         rows->a[c] = kerb_in_source_row(job, tile_index, c, taps->linear.start, s);
@@ -269,12 +187,12 @@ static void kerb_in_run_tile(const KerbInJob *job, int tile_index, int y0, int y
     memset(s.held, 0xff, sizeof s.held);
     for (int y = y0; y < y1; y++) {
         KerbInRows rows = { 0 };
-        for (int c = 0; c < in->n_components; c++) kerb_in_mix_rows(job, tile_index, c, y - g->net_y0, &s, &rows);
-        for (int c = in->n_components; c < 3; c++) {
+        for (int c = 0; c < in->plan.n_components; c++) kerb_in_mix_rows(job, tile_index, c, y - g->net_y0, &s, &rows);
+        for (int c = in->plan.n_components; c < 3; c++) {
             rows.a[c] = rows.a[0], rows.b[c] = rows.b[0], rows.weight[c] = rows.weight[0];
         }
-        in->kernels.convert(s.planes, &rows, &in->fold, tile->n);
-        if (in->to_gray) in->kernels.luma(s.planes, in->gray_scale, in->gray_bias, tile->n);
+        in->kernels.convert(s.planes, &rows, &in->plan.fold, tile->n);
+        if (in->plan.to_gray) in->kernels.luma(s.planes, in->plan.gray_scale, in->plan.gray_bias, tile->n);
         in->pack(kerb_in_pixel(job, g->net_x0 + tile->x, y), s.planes, tile->n, &in->layout);
     }
 }

@@ -54,13 +54,13 @@ static void kerb_in_box_quads(KerbInBoxGroup *g)
 static void kerb_in_box_group(KerbInBoxGroup *g, KerbInAxisMap map, int first_output, const KerbInTile *tile, int group)
 {
     for (int lane = 0; lane < KERB_IN_GROUP; lane++) {
-        KerbInBox box = kerb_in_box(map, first_output + kerb_in_lane_output(tile, group, lane));
+        KerbInBoxAcross box = kerb_in_box_across(kerb_in_box(map, first_output + kerb_in_lane_output(tile, group, lane)));
         g->start[lane] = box.start - tile->sample;
         g->n[lane] = box.n;
         g->n_max = kerb_in_max(g->n_max, box.n);
         g->middle = box.middle;
-        g->less_first[lane] = box.middle - box.first;
-        g->less_last[lane] = box.n > 1 ? box.middle - box.last : 0;
+        g->less_first[lane] = box.less_first;
+        g->less_last[lane] = box.less_last;
     }
     kerb_in_box_quads(g);
 }

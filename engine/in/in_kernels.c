@@ -32,7 +32,7 @@ static void kerb_in_linear_c(float *dst, const uint8_t *src, const KerbInLinearG
         for (int x = 0; x < KERB_IN_GROUP; x++) {
             const uint8_t *base = src + groups[g].base[x / 8], *pair = &groups[g].pairs[x / 8][2 * (x % 8)];
             float a = base[pair[0]], b = base[pair[1]];
-            dst[x] = a + groups[g].weight[x] * (b - a);
+            dst[x] = kerb_in_mix(a, b, groups[g].weight[x]);
         }
     }
 }
@@ -44,7 +44,7 @@ static void kerb_in_box_c(float *dst, const uint8_t *src, const KerbInBoxGroup *
             const uint8_t *s = src + groups[g].start[x];
             int n = groups[g].n[x], sum = 0;
             for (int i = 0; i < n; i++) sum += s[i];
-            dst[x] = (groups[g].middle * (float)sum - groups[g].less_first[x] * s[0]) - groups[g].less_last[x] * s[n - 1];
+            dst[x] = kerb_in_box_value(groups[g].middle, sum, groups[g].less_first[x], s[0], groups[g].less_last[x], s[n - 1]);
         }
     }
 }
@@ -63,7 +63,7 @@ static void kerb_in_convert_c(float *planes, const KerbInRows *rows, const KerbI
 {
     for (int i = 0; i < n; i++) {
         float s[3];
-        for (int j = 0; j < 3; j++) s[j] = rows->a[j][i] + rows->weight[j] * (rows->b[j][i] - rows->a[j][i]);
+        for (int j = 0; j < 3; j++) s[j] = kerb_in_mix(rows->a[j][i], rows->b[j][i], rows->weight[j]);
         for (int c = 0; c < 3; c++) planes[c * KERB_IN_TILE + i] = kerb_in_channel(fold, c, s[0], s[1], s[2]);
     }
 }

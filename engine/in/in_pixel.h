@@ -84,6 +84,31 @@ KERB_IN_PIXEL KerbInBox kerb_in_box(KerbInAxisMap map, int i)
     return box;
 }
 
+/* Between two samples or two rows. A row that has no next one is mixed with itself. */
+KERB_IN_PIXEL float kerb_in_mix(float a, float b, float weight) { return a + weight * (b - a); }
+
+/* A box across a row of bytes, whose sum is exact in integers: middle * (sum of all n) - less_first * first - less_last * last. */
+typedef struct KerbInBoxAcross {
+    int start, n;
+    float middle, less_first, less_last;
+} KerbInBoxAcross;
+
+KERB_IN_PIXEL KerbInBoxAcross kerb_in_box_across(KerbInBox box)
+{
+    KerbInBoxAcross across;
+    across.start = box.start;
+    across.n = box.n;
+    across.middle = box.middle;
+    across.less_first = box.middle - box.first;
+    across.less_last = box.n > 1 ? box.middle - box.last : 0;
+    return across;
+}
+
+KERB_IN_PIXEL float kerb_in_box_value(float middle, int sum, float less_first, int first, float less_last, int last)
+{
+    return (middle * (float)sum - less_first * (float)first) - less_last * (float)last;
+}
+
 /* Stored y, u, v -> the network's channel c:  clamp(m[c] . (y, u, v, 1), low[c], high[c]).
  * Clamping R'G'B' to 0..255 and then subtracting mean and dividing by std (> 0) is the same as clamping the folded sum
  * to what 0 and 255 become. */
