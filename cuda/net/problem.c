@@ -128,14 +128,20 @@ static int64_t kerb_conv_count(const KerbGraph *g, uint32_t value)
     return kerb_value_is_constant(v) && kerb_dims_elements(v->rank, v->dims, 0, &elements) ? elements : -1;
 }
 
-/* The DequantizeLinear or QuantizeLinear node's value, scale and zero point, where these are one constant (or `channels` along `axis`). */
-static bool kerb_conv_quant_of(const KerbGraph *g, const KerbNode *n, int64_t channels, int64_t axis, uint32_t *scale, uint32_t *zero)
+/* One constant scale and zero point, or `channels` of them along `axis`. */
+static bool kerb_conv_quant_fits(const KerbGraph *g, uint32_t scale, uint32_t zero, int64_t at, int64_t channels, int64_t axis)
+{
+    int64_t scales = kerb_conv_count(g, scale), zeros = zero == KERB_NO_VALUE ? 1 : kerb_conv_count(g, zero);
+    if (scales == 1) return zeros == 1;
+    return channels && scales == channels && (zeros == 1 || zeros == channels) && at == axis;
+}
+
+/* The DequantizeLinear or QuantizeLinear node's scale and zero point, where these are one constant. */
+static bool kerb_conv_quant_of(const KerbGraph *g, const KerbNode *n, uint32_t *scale, uint32_t *zero)
 {
     *scale = kerb_conv_input_id(n, 1);
     *zero = kerb_conv_input_id(n, 2);
-    int64_t scales = kerb_conv_count(g, *scale), zeros = *zero == KERB_NO_VALUE ? 1 : kerb_conv_count(g, *zero);
-    if (scales == 1) return zeros == 1 && n->attrs.quantize.block_size == 0;
-    return channels && scales == channels && (zeros == 1 || zeros == channels) && n->attrs.quantize.axis == axis && n->attrs.quantize.block_size == 0;
+    return n->attrs.quantize.block_size == 0 && kerb_conv_quant_fits(g, *scale, *zero, 0, 0, 0);
 }
 
 static bool kerb_conv_all_zero(const KerbGraph *g, uint32_t value)
@@ -175,17 +181,19 @@ bool kerb_conv_quant(const KerbGraph *g, const KerbNode *n, KerbConvQuant *out)
                         KERB_NO_VALUE, KERB_NO_VALUE, KERB_NO_VALUE, KERB_NO_VALUE, KERB_NO_VALUE, KERB_NO_NODE };
     *out = q;
     if (n->op != KERB_OP_CONV) return false;
-    const KerbNode *x = kerb_conv_producer(g, kerb_conv_input_id(n, 0)), *w = kerb_conv_producer(g, kerb_conv_input_id(n, 1)),
-                   *z = kerb_conv_producer(g, kerb_conv_input_id(n, 3));
-    if (!x || x->op != KERB_OP_DEQUANTIZE || !kerb_conv_quant_of(g, x, 0, 0, &q.x_scale, &q.x_zero)) return false;
-    if (!w || w->op != KERB_OP_DEQUANTIZE || !kerb_conv_quant_of(g, w, g->values[n->outputs[0]].dims[1], 0, &q.w_scale, &q.w_zero)) return false;
+    const KerbNode *x = kerb_conv_producer(g, kerb_conv_input_id(n, 0)), *z = kerb_conv_producer(g, kerb_conv_input_id(n, 3));
+    const KerbValue *w = kerb_node_input(g, n, 1); /* its DequantizeLinear has been folded */
+    if (!x || x->op != KERB_OP_DEQUANTIZE || !kerb_conv_quant_of(g, x, &q.x_scale, &q.x_zero)) return false;
+    if (!w || !w->dequantized || !kerb_conv_quant_fits(g, w->integers_scale, w->integers_zero, w->integers_axis, w->dims[0], 0)) return false;
     q.x = x->inputs[0];
-    q.w = w->inputs[0];
+    q.w = w->integers;
+    q.w_scale = w->integers_scale;
+    q.w_zero = w->integers_zero;
     if (!kerb_conv_is_8bit(g, q.x) || !kerb_value_is_constant(kerb_graph_value(g, q.w)) || g->values[q.w].dtype != KERB_I8) return false;
     if (!kerb_conv_all_zero(g, q.w_zero)) return false;
-    if (z && z->op == KERB_OP_DEQUANTIZE && kerb_conv_quant_of(g, z, 0, 0, &q.z_scale, &q.z_zero) && kerb_conv_is_8bit(g, z->inputs[0])) q.z = z->inputs[0];
+    if (z && z->op == KERB_OP_DEQUANTIZE && kerb_conv_quant_of(g, z, &q.z_scale, &q.z_zero) && kerb_conv_is_8bit(g, z->inputs[0])) q.z = z->inputs[0];
     uint32_t reader = kerb_conv_reader(g, n->outputs[0]);
-    if (reader != KERB_NO_NODE && g->nodes[reader].op == KERB_OP_QUANTIZE && kerb_conv_quant_of(g, &g->nodes[reader], 0, 0, &q.y_scale, &q.y_zero)) {
+    if (reader != KERB_NO_NODE && g->nodes[reader].op == KERB_OP_QUANTIZE && kerb_conv_quant_of(g, &g->nodes[reader], &q.y_scale, &q.y_zero)) {
         q.y = g->nodes[reader].outputs[0];
         q.quantize = reader;
     }

@@ -211,6 +211,11 @@ static bool kerb_graph_clone_values(KerbGraph *to, const KerbGraph *from)
         for (int k = 0; k < KERB_MAX_RANK; k++)
             if (v->symbols[k] && !(copy->symbols[k] = kerb_arena_strdup(to->arena, v->symbols[k]))) return false;
         copy->borrowed = v->borrowed;
+        copy->dequantized = v->dequantized;
+        copy->integers = v->integers;
+        copy->integers_scale = v->integers_scale;
+        copy->integers_zero = v->integers_zero;
+        copy->integers_axis = v->integers_axis;
         if (!v->data) continue;
         size_t bytes;
         if (!v->borrowed && !kerb_value_bytes(v, &bytes)) return false;

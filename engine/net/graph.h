@@ -205,6 +205,11 @@ typedef struct KerbValue {
                                              * unaligned (read through kerb_tensor_get, which is safe, or memcpy); NULL: computed */
     bool borrowed;                          /* data lies outside the graph's arena, in memory that outlives every graph made from it */
     uint32_t producer;                      /* node, or KERB_NO_NODE for inputs and constants */
+    /* A constant that a DequantizeLinear of constants was folded into: that node's inputs (zero may be KERB_NO_VALUE) and axis, so that backends
+     * with integer arithmetic find the integers again. Passes that change the numbers make new values, which do not say this. */
+    bool dequantized;
+    uint32_t integers, integers_scale, integers_zero;
+    int64_t integers_axis;
 } KerbValue;
 
 typedef struct KerbNode {

@@ -228,6 +228,12 @@ KerbStatus kerb_node_fold(KerbGraph *g, KerbNode *n, KerbError *error)
         v->data = out[i].data;
         v->borrowed = false;
         v->producer = KERB_NO_NODE;
+        if (n->op != KERB_OP_DEQUANTIZE || n->attrs.quantize.block_size) continue;
+        v->dequantized = true;
+        v->integers = n->inputs[0];
+        v->integers_scale = n->inputs[1];
+        v->integers_zero = n->n_inputs > 2 ? n->inputs[2] : KERB_NO_VALUE;
+        v->integers_axis = n->attrs.quantize.axis;
     }
     if (status == KERB_OK) n->dead = true;
     kerb_free(&t);

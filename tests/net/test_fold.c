@@ -128,6 +128,15 @@ static void test_constants(void **state)
     uint32_t x = net_value(g, "1x64x4x4"), y = NODE(g, KERB_OP_CONV, IN(x, w), CONV(3, 1, 1, 1, 1, 1));
     after = net_apply(g, IN(y), "fold-constants", 1);
     assert_int_equal(after->n_nodes, 1);
+    KerbGraph *copy = NULL; /* the integers are found again, through a copy too */
+    assert_int_equal(kerb_graph_clone(after, &copy, NULL), KERB_OK);
+    const KerbValue *folded = kerb_node_input(copy, &copy->nodes[0], 1);
+    assert_true(folded->dequantized);
+    assert_int_equal(folded->integers_axis, 0);
+    assert_int_equal(folded->integers_zero, KERB_NO_VALUE);
+    assert_memory_equal(copy->values[folded->integers].data, data, 64 * 64 * 9);
+    assert_int_equal(copy->values[folded->integers_scale].dims[0], 64);
+    kerb_graph_free(&copy);
     DONE(g, after);
     free(data);
     g = net_new(); /* QuantizeLinear -> DequantizeLinear around an activation rounds: it stays */
