@@ -41,6 +41,7 @@ typedef struct KerbPlansOptions {
     KerbCudaDevice device;
     const char *device_json;  /* properties of a device that is not here (kerb-plans): plans are finalised, not timed. NULL: the real one */
     bool time_candidates;
+    double tune_seconds;      /* after so long since kerb_plans_new() the first good candidate is taken untimed; 0: 20 s */
     uint64_t graph_hash;      /* part of the cache's key */
     bool cache;               /* on disk */
 } KerbPlansOptions;
