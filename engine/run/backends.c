@@ -17,7 +17,12 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const modules[] = { "cpu" }; /* best first */
+static const struct {
+    const char *name, *what, *build;
+} modules[] = { /* best first */
+    { "cuda", "NVIDIA GPU", "with the CUDA toolkit and cuDNN 9 (docs/cuda.md)" },
+    { "cpu", "processor", "with oneDNN (libdnnl-dev)" },
+};
 #define N_MODULES ((int)(sizeof modules / sizeof modules[0]))
 
 /* ---- loading */
@@ -97,28 +102,43 @@ static LoadResult load_module(const char *name, KerbBackendChoice *out, char *wh
 
 /* ---- the list */
 
-/* Fills choice->device; choice->backend stays NULL where there is no module that can be loaded. */
-static void examine_module(const char *name, KerbBackendChoice *choice)
+/* Loads module i. Where there is none that can be loaded: choice->backend stays NULL, and choice->device says so. */
+static LoadResult find_module(int i, KerbBackendChoice *choice)
 {
+    const char *name = modules[i].name;
     char why[sizeof choice->device.remedy] = "";
     *choice = (KerbBackendChoice){ 0 };
     LoadResult result = load_module(name, choice, why, sizeof why);
+    if (result == LOAD_OK) return result;
     KerbDevice *device = &choice->device;
     snprintf(device->name, sizeof device->name, "%s", name);
-    if (result == LOAD_OK) {
-        choice->backend->probe(device);
-        return;
-    }
-    snprintf(device->description, sizeof device->description, "processor (module kerb-%s.so)", name);
+    snprintf(device->description, sizeof device->description, "%s (module kerb-%s.so)", modules[i].what, name);
     if (result == LOAD_BROKEN) memcpy(device->remedy, why, sizeof device->remedy);
-    else snprintf(device->remedy, sizeof device->remedy, "the module kerb-%s.so is not installed: build Kerb with oneDNN (libdnnl-dev), or "
-                  "name the module's folder in KERB_MODULE_PATH", name);
+    else snprintf(device->remedy, sizeof device->remedy, "the module kerb-%s.so is not installed: build Kerb %s, or name the module's folder in "
+                  "KERB_MODULE_PATH", name, modules[i].build);
+    return result;
+}
+
+static int count_devices(const KerbBackend *backend)
+{
+    int n = backend && backend->devices ? backend->devices() : 1;
+    return n < 1 ? 1 : n;
+}
+
+/* Fills choice->device. */
+static void examine_device(KerbBackendChoice *choice, int id)
+{
+    KerbDevice *device = &choice->device;
+    if (!choice->backend) return;
+    *device = (KerbDevice){ .id = id };
+    choice->backend->probe(device);
+    device->id = id;
 }
 
 static void examine_ref(KerbBackendChoice *choice)
 {
     *choice = (KerbBackendChoice){ .backend = &kerb_backend_ref };
-    kerb_backend_ref.probe(&choice->device);
+    examine_device(choice, 0);
 }
 
 void kerb_backends_release(KerbBackendChoice choices[], int n)
@@ -131,47 +151,96 @@ void kerb_backends_release(KerbBackendChoice choices[], int n)
 
 KERB_API int kerb_devices(KerbDevice *devices, int max)
 {
-    for (int i = 0; i <= N_MODULES && i < max; i++) {
+    int n = 0;
+    for (int i = 0; i <= N_MODULES; i++) {
         KerbBackendChoice choice;
-        if (i < N_MODULES) examine_module(modules[i], &choice);
+        if (i < N_MODULES) find_module(i, &choice);
         else examine_ref(&choice);
-        devices[i] = choice.device;
+        int count = count_devices(choice.backend);
+        for (int id = 0; id < count; id++, n++) {
+            if (n >= max) continue;
+            examine_device(&choice, id);
+            devices[n] = choice.device;
+        }
         kerb_backends_release(&choice, 1);
     }
-    return N_MODULES + 1;
+    return n;
 }
 
-static bool is_module(const char *name)
+/* ---- choosing */
+
+static KerbStatus check_name(const char *name, KerbError *error)
 {
-    for (int i = 0; i < N_MODULES; i++)
-        if (strcmp(modules[i], name) == 0) return true;
+    char names[128] = "auto";
+    for (int i = 0; i < N_MODULES; i++) {
+        if (strcmp(modules[i].name, name) == 0) return KERB_OK;
+        snprintf(names + strlen(names), sizeof names - strlen(names), ", %s", modules[i].name);
+    }
+    return kerb_fail(error, KERB_ERROR_ARGUMENT, "there is no backend \"%s\"; there are: %s, ref", name, names);
+}
+
+/* A GPU with a driver of NVIDIA's: one that is not used is worth a warning. The kernel's side, which is there whatever libraries are missing. */
+static bool gpu_is_there(void)
+{
+    static const char *const signs[] = { "/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/nvgpu" };
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
+        if (access(signs[i], F_OK) == 0) return true;
     return false;
 }
 
-KerbStatus kerb_backends_choose(const char *name, KerbBackendChoice choices[KERB_MAX_BACKENDS], int *n, KerbError *error)
+/* Why auto does not take module i. */
+static void say_passed_over(int i, LoadResult result, const KerbDevice *device)
 {
-    *n = 0;
-    bool automatic = !name || !name[0] || strcmp(name, "auto") == 0, ref = !automatic && strcmp(name, "ref") == 0;
-    if (!automatic && !ref && !is_module(name)) {
-        char names[128] = "auto";
-        for (int i = 0; i < N_MODULES; i++) snprintf(names + strlen(names), sizeof names - strlen(names), ", %s", modules[i]);
-        return kerb_fail(error, KERB_ERROR_ARGUMENT, "there is no backend \"%s\"; there are: %s, ref", name, names);
-    }
-    for (int i = 0; i < N_MODULES && !ref; i++) {
-        if (!automatic && strcmp(modules[i], name) != 0) continue;
+    bool gpu = strcmp(modules[i].name, "cuda") == 0;
+    if (!gpu) return; /* said where it matters: when nothing but ref is left */
+    KerbLogLevel level = result == LOAD_ABSENT ? KERB_LOG_DEBUG : result == LOAD_BROKEN || gpu_is_there() ? KERB_LOG_WARNING : KERB_LOG_INFO;
+    kerb_log(level, "the GPU is not used: %s", device->remedy);
+}
+
+static void choose_automatically(int device_id, KerbBackendChoice choices[KERB_MAX_BACKENDS], int *n)
+{
+    char why[sizeof choices->device.remedy] = "";
+    for (int i = 0; i < N_MODULES; i++) {
         KerbBackendChoice *choice = &choices[*n];
-        examine_module(modules[i], choice);
+        LoadResult result = find_module(i, choice);
+        examine_device(choice, choice->backend && choice->backend->devices ? device_id : 0);
         if (choice->backend && choice->device.usable) {
             ++*n;
             continue;
         }
-        KerbDevice device = choice->device;
+        say_passed_over(i, result, &choice->device);
+        memcpy(why, choice->device.remedy, sizeof why);
         kerb_backends_release(choice, 1);
-        if (!automatic) return kerb_fail(error, KERB_ERROR_BACKEND, "the backend \"%s\" cannot be used: %s", name, device.remedy);
-        kerb_log(KERB_LOG_WARNING, "the network runs on the reference backend, which is slow: %s", device.remedy);
     }
-    if (automatic || ref) examine_ref(&choices[(*n)++]);
-    return KERB_OK;
+    if (*n == 0) kerb_log(KERB_LOG_WARNING, "the network runs on the reference backend, which is slow: %s", why);
+    examine_ref(&choices[(*n)++]);
+    kerb_log(KERB_LOG_INFO, "backend auto: %s (%s)", choices[0].backend->name, choices[0].device.description);
+}
+
+KerbStatus kerb_backends_choose(const char *name, int device_id, KerbBackendChoice choices[KERB_MAX_BACKENDS], int *n, KerbError *error)
+{
+    *n = 0;
+    if (!name || !name[0] || strcmp(name, "auto") == 0) {
+        choose_automatically(device_id, choices, n);
+        return KERB_OK;
+    }
+    if (strcmp(name, "ref") == 0) {
+        examine_ref(&choices[(*n)++]);
+        return KERB_OK;
+    }
+    KerbStatus status = check_name(name, error);
+    if (status != KERB_OK) return status;
+    int i = 0;
+    while (strcmp(modules[i].name, name) != 0) i++;
+    find_module(i, &choices[0]);
+    examine_device(&choices[0], choices[0].backend && choices[0].backend->devices ? device_id : 0);
+    if (choices[0].backend && choices[0].device.usable) {
+        *n = 1;
+        return KERB_OK;
+    }
+    KerbDevice device = choices[0].device;
+    kerb_backends_release(choices, 1);
+    return kerb_fail(error, KERB_ERROR_BACKEND, "the backend \"%s\" cannot be used: %s", name, device.remedy);
 }
 
 /* ---- what a choice can do */

@@ -14,9 +14,10 @@ typedef struct KerbBackendChoice {
     KerbDevice device;
 } KerbBackendChoice;
 
-/* What to try for a name ("auto", NULL: auto, "cpu", "ref"), best first; *n of them. Errors: ARGUMENT (no such name; lists the names),
- * BACKEND (a named one cannot be used; says why). Auto without a usable module: ref, with a warning that it is slow and what to do. */
-KerbStatus kerb_backends_choose(const char *name, KerbBackendChoice choices[KERB_MAX_BACKENDS], int *n, KerbError *error);
+/* What to try for a name ("auto", NULL: auto, "cuda", "cpu", "ref"), best first; *n of them. device_id: which of the backend's devices, where it has
+ * several. Errors: ARGUMENT (no such name; lists the names), BACKEND (a named one cannot be used; says why). Auto says once which it takes and why
+ * not a better one: a warning where something can be done about it (a GPU whose driver is too old; no module but ref, which is slow), otherwise info. */
+KerbStatus kerb_backends_choose(const char *name, int device_id, KerbBackendChoice choices[KERB_MAX_BACKENDS], int *n, KerbError *error);
 void kerb_backends_release(KerbBackendChoice choices[], int n);
 
 /* The precision to compile for. ARGUMENT where the device cannot do the one that is wanted. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A model at one size -> a network that a backend runs. Tries the backends that open chose, best first: one that lacks an operator, or the
- * wanted precision, gives way to the next with a warning. */
+/* A model at one size -> a network that a backend runs. Tries the backends that open chose, best first: one that lacks an operator, or
+ * which cannot be used after all, gives way to the next with a warning. Too little memory does not: a smaller network is better than a slow one. */
 #include "run/pipeline.h"
 
 #include "base/trace.h"
@@ -38,7 +38,7 @@ static KerbStatus compile_on(KerbPipeline *p, const KerbBackendChoice *choice, K
     kerb_text_free(&why);
     if (status != KERB_OK) return status;
     KerbCompileOptions options = {
-        .threads = p->threads, .device_id = p->device_id, .precision = *precision, .progress = p->progress, .progress_user = p->progress_user};
+        .threads = p->threads, .device_id = choice->device.id, .precision = *precision, .progress = p->progress, .progress_user = p->progress_user};
     p->backend = choice->backend;
     status = choice->backend->compile(&p->net, p->graph, &options, error);
     if (status != KERB_OK) kerb_model_blame(p->model->path, error);
@@ -59,7 +59,8 @@ static KerbStatus compile_on_best(KerbPipeline *p, KerbError *error)
             return KERB_OK;
         }
         if (error) *error = reason;
-        if (status != KERB_ERROR_UNSUPPORTED || i + 1 == p->n_choices) break;
+        bool next = status == KERB_ERROR_UNSUPPORTED || status == KERB_ERROR_BACKEND;
+        if (!next || i + 1 == p->n_choices) break;
         kerb_log(KERB_LOG_WARNING, "%s; so the network runs on the backend %s%s", reason.message, p->choices[i + 1].backend->name,
                  i + 2 == p->n_choices ? ", which is slow" : "");
     }

@@ -91,7 +91,7 @@ static KerbStatus look(KerbInspection *x, const KerbConfig *config, KerbError *e
         x->n_layers++;
     }
     x->weight_bytes = kerb_graph_weight_bytes(x->graph);
-    status = kerb_backends_choose(config->backend, x->choices, &x->n_backends, error);
+    status = kerb_backends_choose(config->backend, config->device_id, x->choices, &x->n_backends, error);
     for (int i = 0; i < x->n_backends && status == KERB_OK; i++) {
         x->backends[i].choice = &x->choices[i];
         kerb_backend_runs(x->choices[i].backend, x->graph, &x->backends[i].lacks);

@@ -26,10 +26,11 @@ static KerbStatus start(KerbPipeline *p, const KerbConfig *config, const KerbBac
     KerbStatus status = KERB_OK;
     if (own) {
         p->choices[0].backend = own;
+        p->choices[0].device.id = config->device_id;
         own->probe(&p->choices[0].device);
         p->n_choices = 1;
     } else {
-        status = kerb_backends_choose(config->backend, p->choices, &p->n_choices, error);
+        status = kerb_backends_choose(config->backend, config->device_id, p->choices, &p->n_choices, error);
     }
     if (status == KERB_OK) status = kerb_model_open(&p->model, config, error);
     if (status != KERB_OK) return status;
@@ -38,7 +39,9 @@ static KerbStatus start(KerbPipeline *p, const KerbConfig *config, const KerbBac
     int width, height;
     if (kerb_model_size(p->model, NULL, &width, &height)) status = kerb_pipeline_compile(p, width, height, error);
     if (status == KERB_OK) status = kerb_pool_new(&p->pool, p->threads, error);
-    if (status == KERB_OK) status = kerb_ring_new(&p->ring, p->slots, kerb_pipeline_run, p, error);
+    bool staged = false;
+    for (int i = 0; i < p->n_choices; i++) staged = staged || kerb_pipeline_stages(p, p->choices[i].backend);
+    if (status == KERB_OK) status = kerb_ring_new(&p->ring, p->slots, kerb_pipeline_begin, staged ? kerb_pipeline_finish : NULL, p, error);
     return status;
 }
 
@@ -68,11 +71,8 @@ KERB_API void kerb_close(KerbPipeline **pipeline)
 {
     if (!pipeline || !*pipeline) return;
     KerbPipeline *p = *pipeline;
-    kerb_ring_free(&p->ring); /* first: ends the thread that uses everything else */
-    kerb_in_free(&p->in);
-    kerb_out_free(&p->out);
-    kerb_smooth_free(&p->smooth);
-    kerb_free(&p->maps);
+    kerb_ring_free(&p->ring); /* first: ends the threads that use everything else */
+    kerb_pipeline_drop_format(p);
     kerb_pipeline_free_net(p);
     kerb_model_free(&p->model);
     kerb_pool_free(&p->pool);

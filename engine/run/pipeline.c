@@ -1,65 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* The pipeline's streaming life: formats, one frame's way through in -> net -> out, and kerb.h's functions between open and close. Nothing
- * here but kerb_set_format() allocates. */
+/* The pipeline between open and close: formats, the door for frames, and kerb.h's other functions. A frame's way through the stages is frame.c's.
+ * Nothing here but kerb_set_format() and kerb_host_alloc() allocates. */
 #include "run/pipeline.h"
 
 #include "base/cpu.h"
-#include "base/memory.h"
-#include "base/trace.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* ---- one frame, on the ring's thread */
-
-static KerbMap slot_map(const KerbPipeline *p, uint64_t number, int which)
-{
-    size_t set = (size_t)(number % (uint64_t)(p->slots + 1)), maps = p->confidence ? 2 : 1;
-    return (KerbMap){ p->maps + (set * maps + (size_t)which) * p->map_bytes, p->map_stride };
-}
-
-/* The scores to show: the network's own, or averaged with the past. */
-static const KerbTensor *smooth_scores(KerbPipeline *p, KerbSlot *slot)
-{
-    if (!p->smooth) return p->scores;
-    int64_t begin = kerb_now_ns();
-    if (slot->era != p->era) kerb_smooth_reset(p->smooth);
-    p->era = slot->era;
-    const KerbTensor *scores = kerb_smooth_run(p->smooth, p->scores, &slot->job.frame, p->pool);
-    slot->result.times.smooth_ns = kerb_now_ns() - begin;
-    return scores;
-}
-
-void kerb_pipeline_run(void *user, KerbSlot *slot)
-{
-    KerbPipeline *p = user;
-    KerbResult *result = &slot->result;
-    const KerbJob *job = &slot->job;
-    int64_t t0 = kerb_now_ns();
-    kerb_in_run(p->in, &job->frame, &p->input, p->pool);
-    int64_t t1 = kerb_now_ns();
-    result->times.in_ns = t1 - t0;
-    result->status = p->backend->run(p->net, &slot->error);
-    int64_t t2 = kerb_now_ns();
-    result->times.net_ns = t2 - t1;
-    if (result->status != KERB_OK) return;
-    result->labels = job->labels.data ? job->labels : slot_map(p, slot->number, 0);
-    if (p->confidence) result->confidence = job->confidence.data ? job->confidence : slot_map(p, slot->number, 1);
-    const KerbTensor *scores = smooth_scores(p, slot);
-    kerb_out_run(p->out, scores, &job->frame, result->labels, result->confidence, &slot->display, &job->picture, p->pool);
-    result->times.out_ns = kerb_now_ns() - t2;
-}
 
 /* ---- formats */
 
-static void drop_format(KerbPipeline *p)
+void kerb_pipeline_drop_format(KerbPipeline *p)
 {
     p->has_format = false;
+    pthread_mutex_lock(&p->mutex); /* kerb_get_stats() may be looking */
+    KerbStaged *staged = p->staged;
+    p->staged = NULL;
+    pthread_mutex_unlock(&p->mutex);
+    if (staged) p->backend->stages->close(&staged);
     kerb_in_free(&p->in);
     kerb_out_free(&p->out);
     kerb_smooth_free(&p->smooth);
-    kerb_free(&p->maps);
+    kerb_host_free(&p->maps);
 }
 
 static KerbStatus make_smooth(KerbPipeline *p, const KerbVideoFormat *format, const KerbGeometry *g, KerbError *error)
@@ -80,21 +41,55 @@ static KerbStatus make_smooth(KerbPipeline *p, const KerbVideoFormat *format, co
     return kerb_smooth_new(&p->smooth, &params, error);
 }
 
-static KerbStatus make_stages(KerbPipeline *p, const KerbVideoFormat *format, KerbError *error)
+static void fill_params(const KerbPipeline *p, const KerbVideoFormat *format, KerbInParams *in, KerbOutParams *out)
 {
     const KerbModelInput *input = &p->model->input;
     KerbGeometry geometry;
     kerb_geometry_init(&geometry, format->width_px, format->height_px, p->net_width_px, p->net_height_px, input->fit);
-    KerbInParams in = { .format = *format, .geometry = geometry, .color = input->color, .input = p->input, .cpu_flags = kerb_cpu_flags() };
-    memcpy(in.mean, input->mean, sizeof in.mean);
-    memcpy(in.std, input->std, sizeof in.std);
+    *in = (KerbInParams){ .format = *format, .geometry = geometry, .color = input->color, .input = p->input, .cpu_flags = kerb_cpu_flags() };
+    memcpy(in->mean, input->mean, sizeof in->mean);
+    memcpy(in->std, input->std, sizeof in->std);
+    *out = (KerbOutParams){ .format = *format, .geometry = geometry, .n_heads = p->graph->n_heads, .confidence = p->confidence,
+                            .cpu_flags = kerb_cpu_flags(), .threads = p->threads };
+    memcpy(out->heads, p->heads, sizeof out->heads);
+}
+
+static KerbStatus make_host_stages(KerbPipeline *p, const KerbVideoFormat *format, KerbError *error)
+{
+    KerbInParams in;
+    KerbOutParams out;
+    fill_params(p, format, &in, &out);
     KerbStatus status = kerb_in_new(&p->in, &in, error);
-    if (status != KERB_OK) return status;
-    KerbOutParams out = { .format = *format, .geometry = geometry, .n_heads = p->graph->n_heads, .confidence = p->confidence,
-                          .cpu_flags = kerb_cpu_flags(), .threads = p->threads };
-    memcpy(out.heads, p->heads, sizeof out.heads);
-    status = kerb_out_new(&p->out, &out, error);
-    return status == KERB_OK && p->smoothing != KERB_SMOOTHING_OFF ? make_smooth(p, format, &geometry, error) : status;
+    if (status == KERB_OK) status = kerb_out_new(&p->out, &out, error);
+    return status == KERB_OK && p->smoothing != KERB_SMOOTHING_OFF ? make_smooth(p, format, &in.geometry, error) : status;
+}
+
+/* What the backend's own stages cannot take (UNSUPPORTED) goes the host's way: right, but slower. */
+static KerbStatus make_stages(KerbPipeline *p, const KerbVideoFormat *format, KerbError *error)
+{
+    const KerbStages *stages = kerb_pipeline_stages(p, p->backend);
+    if (!stages && p->backend->stages)
+        kerb_log(KERB_LOG_INFO, "frames are read and labels are made by the processor, not by %s: smoothing over time works on scores there",
+                 p->backend->name);
+    if (!stages) return make_host_stages(p, format, error);
+    KerbStagesParams params = { .slots = p->slots, .nhwc = p->model->input.nhwc };
+    fill_params(p, format, &params.in, &params.out);
+    for (int i = 0; i < params.out.n_heads; i++) params.channel_axis[i] = p->graph->heads[i].channel_axis;
+    KerbStaged *staged = NULL;
+    KerbError reason = { 0 };
+    KerbStatus status = stages->open(&staged, p->net, &params, &reason);
+    if (status == KERB_ERROR_UNSUPPORTED) {
+        kerb_log(KERB_LOG_INFO, "frames are read and labels are made by the processor, not by %s: %s", p->backend->name, reason.message);
+        return make_host_stages(p, format, error);
+    }
+    if (status != KERB_OK) {
+        if (error) *error = reason;
+        return status;
+    }
+    pthread_mutex_lock(&p->mutex);
+    p->staged = staged;
+    pthread_mutex_unlock(&p->mutex);
+    return KERB_OK;
 }
 
 static KerbStatus make_maps(KerbPipeline *p, const KerbVideoFormat *format, KerbError *error)
@@ -102,10 +97,10 @@ static KerbStatus make_maps(KerbPipeline *p, const KerbVideoFormat *format, Kerb
     p->map_stride = (format->width_px + KERB_ALIGNMENT - 1) / KERB_ALIGNMENT * KERB_ALIGNMENT;
     p->map_bytes = (size_t)p->map_stride * (size_t)format->height_px;
     size_t total = p->map_bytes * (size_t)(p->slots + 1) * (p->confidence ? 2 : 1);
-    p->maps = kerb_alloc(total);
-    if (p->maps) return KERB_OK;
-    return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for the label maps of %d slots at %d x %d pixels (%zu bytes)", p->slots,
-                     format->width_px, format->height_px, total);
+    KerbStatus status = kerb_host_alloc(p, total, &p->maps, error);
+    if (status != KERB_OK)
+        kerb_error_prefix(error, "the label maps of %d slots at %d x %d pixels: ", p->slots, format->width_px, format->height_px);
+    return status;
 }
 
 KERB_API KerbStatus kerb_set_format(KerbPipeline *p, const KerbVideoFormat *format, KerbError *error)
@@ -118,15 +113,16 @@ KERB_API KerbStatus kerb_set_format(KerbPipeline *p, const KerbVideoFormat *form
     if (in_flight)
         return kerb_fail(error, KERB_ERROR_ARGUMENT, "kerb_set_format: %d frame%s in flight; collect these first (kerb_drain, kerb_flush)",
                          in_flight, in_flight == 1 ? " is" : "s are");
+    if (kerb_pipeline_is_lost(p, error)) return KERB_ERROR_BACKEND;
     if (p->has_format && memcmp(&p->format, format, sizeof *format) == 0) return KERB_OK;
-    drop_format(p);
+    kerb_pipeline_drop_format(p);
     int width, height;
     kerb_model_size(p->model, format, &width, &height);
     status = kerb_pipeline_compile(p, width, height, error);
     if (status == KERB_OK) status = make_stages(p, format, error);
     if (status == KERB_OK) status = make_maps(p, format, error);
     if (status != KERB_OK) {
-        drop_format(p);
+        kerb_pipeline_drop_format(p);
         return status;
     }
     p->format = *format;
@@ -143,11 +139,23 @@ static KerbStatus check_map(const KerbPipeline *p, const KerbMap *map, const cha
                      p->format.width_px);
 }
 
+static KerbStatus check_memory(const KerbPipeline *p, const KerbFrame *frame, const char *what, KerbError *error)
+{
+    if (frame->memory == KERB_MEMORY_HOST || (frame->memory == KERB_MEMORY_CUDA && p->staged)) return KERB_OK;
+    if (frame->memory != KERB_MEMORY_CUDA)
+        return kerb_fail(error, KERB_ERROR_ARGUMENT, "kerb_submit: the memory kind %d of the %s is not a value of KerbMemory", (int)frame->memory, what);
+    return kerb_fail(error, KERB_ERROR_ARGUMENT, "kerb_submit: the %s lies in a GPU's memory, but the backend %s%s reads and writes host memory: "
+                     "bring it down first, or use the backend cuda without smoothing", what, p->backend->name,
+                     p->smoothing != KERB_SMOOTHING_OFF ? " (with smoothing over time)" : "");
+}
+
 static KerbStatus check_job(const KerbPipeline *p, const KerbJob *job, const KerbDisplay *display, KerbError *error)
 {
     if (!p->has_format) return kerb_fail(error, KERB_ERROR_ARGUMENT, "kerb_submit: no format is set; call kerb_set_format() first");
     KerbStatus status = kerb_frame_check(&p->format, &job->frame, "frame", error);
+    if (status == KERB_OK) status = check_memory(p, &job->frame, "frame", error);
     if (status == KERB_OK && job->picture.planes[0]) status = kerb_frame_check(&p->format, &job->picture, "picture", error);
+    if (status == KERB_OK && job->picture.planes[0]) status = check_memory(p, &job->picture, "picture", error);
     if (status == KERB_OK) status = check_map(p, &job->labels, "labels", error);
     if (status == KERB_OK) status = check_map(p, &job->confidence, "confidence", error);
     if (status == KERB_OK && display->visualize == KERB_VISUALIZE_SIDE_BY_SIDE && job->picture.planes[0] == job->frame.planes[0])
@@ -216,5 +224,6 @@ KERB_API void kerb_get_stats(KerbPipeline *p, KerbStats *stats)
     memcpy(stats->backend, p->backend_text, sizeof stats->backend);
     stats->network_width_px = p->stats_width_px;
     stats->network_height_px = p->stats_height_px;
+    if (p->staged) p->backend->stages->stats(p->staged, stats);
     pthread_mutex_unlock(&p->mutex);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The ring of slots. Enters: jobs, from one thread; leaves: results, to one thread; between them the ring's own thread runs the work.
- * One mutex guards everything but the contents of a slot that is RUNNING. */
+/* The ring of slots. Enters: jobs, from one thread; leaves: results, to one thread; between them the ring's own one or two threads run the work.
+ * One mutex guards everything but the contents of a slot that is RUNNING or BEGUN. */
 #include "run/ring.h"
 
 #include "base/trace.h"
@@ -15,23 +15,26 @@
 struct KerbRing {
     pthread_mutex_t mutex;
     pthread_cond_t space; /* for submit: a slot became free, flushing */
-    pthread_cond_t work;  /* for the thread: a frame was submitted, closing */
+    pthread_cond_t work;  /* for the first thread: a frame was submitted, closing */
+    pthread_cond_t begun_cond; /* for the second thread: a frame was begun, the first thread has ended */
     pthread_cond_t done;  /* for collect: a frame is done, flushing */
     pthread_cond_t empty; /* for drain: nothing is in flight, flushing */
-    pthread_t thread;
-    bool started, flushing, closing;
+    pthread_t begin_thread, finish_thread;
+    bool begin_started, finish_started, flushing, closing, begin_ended;
     int n;
     KerbSlot slots[KERB_MAX_SLOTS];
     uint64_t submitted, begun, collected, era;
+    uint64_t finish_next; /* no frame before it waits for finish() */
     uint64_t frames_out, frames_flushed, frames_errored;
     KerbTimes last, sum;
-    KerbSlotFn work_fn;
+    KerbBeginFn begin_fn;
+    KerbFinishFn finish_fn;
     void *user;
 };
 
 static KerbSlot *slot_of(KerbRing *ring, uint64_t number) { return &ring->slots[number % (uint64_t)ring->n]; }
 
-static void *ring_thread(void *data)
+static void *run_begin(void *data)
 {
     KerbRing *ring = data;
     pthread_mutex_lock(&ring->mutex);
@@ -42,7 +45,42 @@ static void *ring_thread(void *data)
         slot->state = KERB_SLOT_RUNNING;
         pthread_mutex_unlock(&ring->mutex);
         slot->result.times.queue_ns = kerb_now_ns() - slot->submitted_ns;
-        ring->work_fn(ring->user, slot);
+        bool more = ring->begin_fn(ring->user, slot);
+        pthread_mutex_lock(&ring->mutex);
+        slot->state = more ? KERB_SLOT_BEGUN : KERB_SLOT_DONE;
+        pthread_cond_broadcast(more ? &ring->begun_cond : &ring->done);
+    }
+    ring->begin_ended = true;
+    pthread_cond_broadcast(&ring->begun_cond);
+    pthread_mutex_unlock(&ring->mutex);
+    return NULL;
+}
+
+/* The oldest frame that waits for finish(), or NULL. Frames that are done without it are passed over; of those that were collected meanwhile the
+ * slots may have new tenants already. */
+static KerbSlot *next_to_finish(KerbRing *ring)
+{
+    if (ring->finish_next < ring->collected) ring->finish_next = ring->collected;
+    for (; ring->finish_next < ring->begun; ring->finish_next++) {
+        KerbSlot *slot = slot_of(ring, ring->finish_next);
+        if (slot->state != KERB_SLOT_DONE) return slot->state == KERB_SLOT_BEGUN ? slot : NULL;
+    }
+    return NULL;
+}
+
+static void *run_finish(void *data)
+{
+    KerbRing *ring = data;
+    pthread_mutex_lock(&ring->mutex);
+    for (;;) {
+        KerbSlot *slot = next_to_finish(ring);
+        if (!slot && ring->begin_ended) break;
+        if (!slot) {
+            pthread_cond_wait(&ring->begun_cond, &ring->mutex);
+            continue;
+        }
+        pthread_mutex_unlock(&ring->mutex);
+        ring->finish_fn(ring->user, slot);
         pthread_mutex_lock(&ring->mutex);
         slot->state = KERB_SLOT_DONE;
         pthread_cond_broadcast(&ring->done);
@@ -62,26 +100,27 @@ static void discard_queued(KerbRing *ring)
     pthread_cond_broadcast(&ring->done);
 }
 
-static KerbStatus start_thread(KerbRing *ring, KerbError *error)
+static KerbStatus start_thread(KerbRing *ring, pthread_t *thread, bool *started, void *(*run)(void *), const char *name, KerbError *error)
 {
     sigset_t all, before; /* signals belong to the program's own threads */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&ring->thread, NULL, ring_thread, ring);
+    int failed = pthread_create(thread, NULL, run, ring);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed) return kerb_fail(error, KERB_ERROR_MEMORY, "the pipeline's thread cannot be started: %s", strerror(failed));
-    pthread_setname_np(ring->thread, "kerb-ring");
-    ring->started = true;
+    pthread_setname_np(*thread, name);
+    *started = true;
     return KERB_OK;
 }
 
-KerbStatus kerb_ring_new(KerbRing **out, int slots, KerbSlotFn work, void *user, KerbError *error)
+KerbStatus kerb_ring_new(KerbRing **out, int slots, KerbBeginFn begin, KerbFinishFn finish, void *user, KerbError *error)
 {
     *out = NULL;
     KerbRing *ring = calloc(1, sizeof *ring);
     if (!ring) return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for a ring of %d slots (%zu bytes)", slots, sizeof *ring);
     ring->n = slots;
-    ring->work_fn = work;
+    ring->begin_fn = begin;
+    ring->finish_fn = finish;
     ring->user = user;
     pthread_mutex_init(&ring->mutex, NULL);
     pthread_condattr_t monotonic;
@@ -89,10 +128,13 @@ KerbStatus kerb_ring_new(KerbRing **out, int slots, KerbSlotFn work, void *user,
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&ring->space, NULL);
     pthread_cond_init(&ring->work, NULL);
+    pthread_cond_init(&ring->begun_cond, NULL);
     pthread_cond_init(&ring->done, &monotonic);
     pthread_cond_init(&ring->empty, NULL);
     pthread_condattr_destroy(&monotonic);
-    KerbStatus status = start_thread(ring, error);
+    KerbStatus status = start_thread(ring, &ring->begin_thread, &ring->begin_started, run_begin, "kerb-ring", error);
+    if (status == KERB_OK && finish)
+        status = start_thread(ring, &ring->finish_thread, &ring->finish_started, run_finish, "kerb-ring-end", error);
     if (status != KERB_OK) kerb_ring_free(&ring);
     *out = ring;
     return status;
@@ -102,16 +144,18 @@ void kerb_ring_free(KerbRing **ring)
 {
     if (!ring || !*ring) return;
     KerbRing *r = *ring;
-    if (r->started) {
+    if (r->begin_started) {
         pthread_mutex_lock(&r->mutex);
         r->closing = true;
         discard_queued(r);
         pthread_cond_broadcast(&r->work);
         pthread_mutex_unlock(&r->mutex);
-        pthread_join(r->thread, NULL);
+        pthread_join(r->begin_thread, NULL);
     }
+    if (r->finish_started) pthread_join(r->finish_thread, NULL); /* ends after the first, with nothing left to finish */
     pthread_cond_destroy(&r->space);
     pthread_cond_destroy(&r->work);
+    pthread_cond_destroy(&r->begun_cond);
     pthread_cond_destroy(&r->done);
     pthread_cond_destroy(&r->empty);
     pthread_mutex_destroy(&r->mutex);
@@ -141,6 +185,28 @@ KerbStatus kerb_ring_submit(KerbRing *ring, const KerbJob *job, const KerbDispla
     return KERB_OK;
 }
 
+static void add_times(KerbTimes *sum, const KerbTimes *t)
+{
+    sum->queue_ns += t->queue_ns;
+    sum->up_ns += t->up_ns;
+    sum->in_ns += t->in_ns;
+    sum->net_ns += t->net_ns;
+    sum->out_ns += t->out_ns;
+    sum->smooth_ns += t->smooth_ns;
+    sum->down_ns += t->down_ns;
+}
+
+static void divide_times(KerbTimes *t, int64_t n)
+{
+    t->queue_ns /= n;
+    t->up_ns /= n;
+    t->in_ns /= n;
+    t->net_ns /= n;
+    t->out_ns /= n;
+    t->smooth_ns /= n;
+    t->down_ns /= n;
+}
+
 static void take(KerbRing *ring, KerbSlot *slot, KerbResult *result, KerbError *error)
 {
     *result = slot->result;
@@ -150,11 +216,7 @@ static void take(KerbRing *ring, KerbSlot *slot, KerbResult *result, KerbError *
     if (result->status == KERB_OK) {
         ring->frames_out++;
         ring->last = result->times;
-        ring->sum.queue_ns += result->times.queue_ns;
-        ring->sum.in_ns += result->times.in_ns;
-        ring->sum.net_ns += result->times.net_ns;
-        ring->sum.out_ns += result->times.out_ns;
-        ring->sum.smooth_ns += result->times.smooth_ns;
+        add_times(&ring->sum, &result->times);
     } else if (result->status == KERB_FLUSHED) {
         ring->frames_flushed++;
     } else {
@@ -247,9 +309,5 @@ void kerb_ring_stats(KerbRing *ring, KerbStats *stats)
     stats->mean = ring->sum;
     int64_t n = ring->frames_out ? (int64_t)ring->frames_out : 1;
     pthread_mutex_unlock(&ring->mutex);
-    stats->mean.queue_ns /= n;
-    stats->mean.in_ns /= n;
-    stats->mean.net_ns /= n;
-    stats->mean.out_ns /= n;
-    stats->mean.smooth_ns /= n;
+    divide_times(&stats->mean, n);
 }

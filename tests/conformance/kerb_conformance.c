@@ -226,7 +226,7 @@ int main(int argc, char **argv)
     KerbBackendChoice choices[KERB_MAX_BACKENDS];
     KerbError error = { 0 };
     int n_choices;
-    if (kerb_backends_choose(backend, choices, &n_choices, &error) != KERB_OK) return usage_error("%s", error.message);
+    if (kerb_backends_choose(backend, 0, choices, &n_choices, &error) != KERB_OK) return usage_error("%s", error.message);
     o.run.backend = choices[0].backend;
     Totals t = { .cases = json_array() };
     for (int i = optind; i < argc; i++) run_folder(argv[i], &o, &t, 0);

@@ -111,7 +111,7 @@ static void test_config(void **state)
     c.std[2] = __builtin_nanf("");
     refused(&c, KERB_ERROR_ARGUMENT, "finite");
     c = plain(), c.backend = "gpu";
-    refused(&c, KERB_ERROR_ARGUMENT, "gpu|auto, cpu, ref");
+    refused(&c, KERB_ERROR_ARGUMENT, "gpu|auto, cuda, cpu, ref");
     c = plain(), c.precision = KERB_PRECISION_BF16;
     c.network_width_px = c.network_height_px = 32;
     refused(&c, KERB_ERROR_ARGUMENT, "ref|bf16|f32");
@@ -362,12 +362,16 @@ static void test_backends(void **state)
     char *path = getenv("KERB_MODULE_PATH") ? strdup(getenv("KERB_MODULE_PATH")) : NULL;
     write_text("kerb-cpu.so", "this is no library");
     setenv("KERB_MODULE_PATH", run_folder, 1);
-    KerbDevice devices[4];
-    assert_int_equal(kerb_devices(devices, 0), 2);
-    assert_int_equal(kerb_devices(devices, 4), 2);
-    assert_string_equal(devices[0].name, "cpu");
-    assert_string_equal(devices[1].name, "ref");
-    assert_true(devices[1].usable);
+    KerbDevice devices[16]; /* a GPU's place, or several, then the others */
+    int n = kerb_devices(devices, 0);
+    assert_in_range(n, 3, 16);
+    assert_int_equal(kerb_devices(devices, 16), n);
+    assert_string_equal(devices[0].name, "cuda");
+    for (int i = 0; i < n - 2; i++) assert_int_equal(devices[i].id, i);
+    assert_string_equal(devices[n - 2].name, "cpu");
+    assert_string_equal(devices[n - 1].name, "ref");
+    assert_true(devices[n - 1].usable);
+    assert_int_equal(devices[n - 1].id, 0);
     unlink("kerb-cpu.so");
     if (path) setenv("KERB_MODULE_PATH", path, 1);
     else unsetenv("KERB_MODULE_PATH");
@@ -377,10 +381,11 @@ static void test_backends(void **state)
 static void expect_no_cpu(const char *why)
 {
     KerbDevice devices[4];
-    assert_int_equal(kerb_devices(devices, 4), 2);
-    assert_string_equal(devices[0].name, "cpu");
-    assert_false(devices[0].usable);
-    expect_words(devices[0].remedy, why);
+    assert_int_equal(kerb_devices(devices, 4), 3);
+    assert_string_equal(devices[1].name, "cpu");
+    assert_false(devices[1].usable);
+    expect_words(devices[1].description, "processor");
+    expect_words(devices[1].remedy, why);
     KerbConfig c = plain();
     c.backend = "cpu";
     char words[256];
@@ -396,11 +401,31 @@ static void expect_no_cpu(const char *why)
     kerb_close(&k);
 }
 
+/* Nobody asked for the GPU, and none is promised: auto does not speak of a module that is not there. Who asks is told. */
+static void expect_no_cuda(void)
+{
+    KerbDevice devices[4];
+    kerb_devices(devices, 4);
+    assert_string_equal(devices[0].name, "cuda");
+    assert_false(devices[0].usable);
+    expect_words(devices[0].description, "NVIDIA GPU");
+    expect_words(devices[0].remedy, "kerb-cuda.so|not installed|KERB_MODULE_PATH|cuDNN");
+    KerbConfig c = plain();
+    c.backend = "cuda";
+    refused(&c, KERB_ERROR_BACKEND, "cuda|cannot be used|not installed");
+    c.backend = "auto";
+    KerbPipeline *k = accepted(&c);
+    if (strstr(said, "cuda") || strstr(said, "GPU")) fail_msg("auto speaks of a GPU: %s", said);
+    expect_words(said, "backend auto: ref");
+    kerb_close(&k);
+}
+
 /* Without a sound module anywhere: this program's copy in a folder of its own, because modules are also looked for beside libkerb. */
 static void test_backends_alone(void **state)
 {
     write_model("net.onnx", &(TestModel){ .width = 32, .height = 32 });
     expect_no_cpu("not installed|KERB_MODULE_PATH");
+    expect_no_cuda();
     write_text("kerb-cpu.so", "this is no library");
     expect_no_cpu("kerb-cpu.so|cannot be loaded");
     unlink("kerb-cpu.so");

@@ -379,7 +379,7 @@ static KerbStatus odd_run(KerbNet *net, KerbError *error)
     int n = atomic_fetch_add(&runs, 1) + 1;
     struct timespec wait = { 0, rand_r(&seed) % 400000 };
     nanosleep(&wait, NULL);
-    if (fail_every && n % fail_every == 0) return kerb_fail(error, KERB_ERROR_BACKEND, "run %d fell over", n);
+    if (fail_every && n % fail_every == 0) return kerb_fail(error, KERB_ERROR_FRAME, "run %d fell over", n);
     return kerb_backend_ref.run(net, error);
 }
 
@@ -450,8 +450,8 @@ static void test_storm_on_a_failing_backend(void **state)
         assert_int_equal(r.pts_ns, next++);
         out += r.status == KERB_OK;
         flushed += r.status == KERB_FLUSHED;
-        errored += r.status == KERB_ERROR_BACKEND;
-        if (r.status == KERB_ERROR_BACKEND) assert_non_null(strstr(error.message, "fell over"));
+        errored += r.status == KERB_ERROR_FRAME;
+        if (r.status == KERB_ERROR_FRAME) assert_non_null(strstr(error.message, "fell over"));
         if (r.status == KERB_OK) expect_halves(&r.labels, W, H, 30, 0, 1);
         else assert_null(r.labels.data);
     }

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -38,7 +39,7 @@ static void work_init(Work *w, int permits)
     pthread_cond_init(&w->cond, NULL);
 }
 
-static void work_run(void *user, KerbSlot *slot)
+static bool work_run(void *user, KerbSlot *slot)
 {
     Work *w = user;
     pthread_mutex_lock(&w->mutex);
@@ -53,6 +54,7 @@ static void work_run(void *user, KerbSlot *slot)
     if (ns) pause_ns(ns);
     slot->result.times.net_ns = 7;
     if (fail) slot->result.status = kerb_fail(&slot->error, KERB_ERROR_BACKEND, "frame %d fell over", (int)slot->number);
+    return false;
 }
 
 static void work_permit(Work *w, int n)
@@ -74,7 +76,7 @@ static KerbRing *ring_new(int slots, Work *w)
 {
     KerbRing *ring;
     KerbError error;
-    assert_int_equal(kerb_ring_new(&ring, slots, work_run, w, &error), KERB_OK);
+    assert_int_equal(kerb_ring_new(&ring, slots, work_run, NULL, w, &error), KERB_OK);
     return ring;
 }
 
@@ -412,6 +414,163 @@ static void test_storm(void **state)
     kerb_ring_free(&s.ring);
 }
 
+/* ---- two phases */
+
+/* begin() and finish() with delays and failures of their own; each frame leaves traces that the collecting thread checks. */
+typedef struct Phases {
+    uint64_t begun, finished; /* begin's and finish's alone: frames seen, in order */
+    atomic_int ahead, most_ahead;
+    int slots, pass_every, begin_fails_every, finish_fails_every; /* 0: never */
+    int64_t slowest_ns;
+    unsigned begin_seed, finish_seed;
+    atomic_int wrong;
+} Phases;
+
+static bool nth(uint64_t n, int every) { return every && n % (uint64_t)every == (uint64_t)every - 1; }
+
+static bool phases_begin(void *user, KerbSlot *slot)
+{
+    Phases *p = user;
+    if (slot->number < p->begun) atomic_fetch_add(&p->wrong, 1);
+    p->begun = slot->number + 1;
+    if (p->slowest_ns) pause_ns(rand_r(&p->begin_seed) % p->slowest_ns);
+    slot->result.times.up_ns = 3;
+    if (nth(slot->number, p->begin_fails_every)) {
+        slot->result.status = kerb_fail(&slot->error, KERB_ERROR_FRAME, "begin %d fell over", (int)slot->number);
+        return false;
+    }
+    if (nth(slot->number, p->pass_every)) return false; /* done in the first phase */
+    int ahead = atomic_fetch_add(&p->ahead, 1) + 1;
+    if (ahead > p->slots) atomic_fetch_add(&p->wrong, 1);
+    if (ahead > atomic_load(&p->most_ahead)) atomic_store(&p->most_ahead, ahead);
+    return true;
+}
+
+static void phases_finish(void *user, KerbSlot *slot)
+{
+    Phases *p = user;
+    if (slot->number < p->finished || slot->state != KERB_SLOT_BEGUN) atomic_fetch_add(&p->wrong, 1);
+    p->finished = slot->number + 1;
+    if (p->slowest_ns) pause_ns(rand_r(&p->finish_seed) % p->slowest_ns);
+    slot->result.times.down_ns = 5;
+    if (nth(slot->number, p->finish_fails_every))
+        slot->result.status = kerb_fail(&slot->error, KERB_ERROR_FRAME, "finish %d fell over", (int)slot->number);
+    atomic_fetch_sub(&p->ahead, 1);
+}
+
+static KerbRing *phases_ring(int slots, Phases *p)
+{
+    KerbRing *ring;
+    p->slots = slots;
+    p->begin_seed = 7, p->finish_seed = 8;
+    assert_int_equal(kerb_ring_new(&ring, slots, phases_begin, phases_finish, p, NULL), KERB_OK);
+    return ring;
+}
+
+static void test_two_phases_overlap_and_keep_order(void **state)
+{
+    for (int slots = 1; slots <= KERB_MAX_SLOTS; slots++) {
+        Phases p = { .slowest_ns = MS / 5 };
+        KerbRing *ring = phases_ring(slots, &p);
+        intptr_t in = 0, out = 0;
+        while (out < 100) {
+            while (in < 100 && in - out < slots) assert_int_equal(submit(ring, in++), KERB_OK);
+            expect(ring, out++, KERB_OK);
+        }
+        KerbStats s = { 0 };
+        kerb_ring_stats(ring, &s);
+        assert_int_equal(s.frames_out, 100);
+        assert_int_equal(s.mean.up_ns, 3);
+        assert_int_equal(s.mean.down_ns, 5);
+        assert_int_equal(s.last.down_ns, 5);
+        assert_int_equal(atomic_load(&p.wrong), 0);
+        if (slots > 1) assert_true(atomic_load(&p.most_ahead) > 1); /* a frame was begun while another waited for its end */
+        kerb_ring_free(&ring);
+    }
+}
+
+static KerbStatus phases_status(const Phases *p, uint64_t number)
+{
+    if (nth(number, p->begin_fails_every)) return KERB_ERROR_FRAME;
+    return !nth(number, p->pass_every) && nth(number, p->finish_fails_every) ? KERB_ERROR_FRAME : KERB_OK;
+}
+
+/* Frames that fail in either phase, or need only the first, come out in their place. */
+static void test_phases_that_fail_keep_order(void **state)
+{
+    Phases p = { .slowest_ns = MS / 20, .pass_every = 4, .begin_fails_every = 5, .finish_fails_every = 3 };
+    KerbRing *ring = phases_ring(3, &p);
+    intptr_t in = 0, out = 0;
+    while (out < 600) {
+        while (in < 600 && in - out < 3) assert_int_equal(submit(ring, in++), KERB_OK);
+        expect(ring, out, phases_status(&p, (uint64_t)out));
+        out++;
+    }
+    assert_int_equal(atomic_load(&p.wrong), 0);
+    kerb_ring_free(&ring);
+}
+
+static void phases_storm(int slots, int frames, int64_t slowest_ns)
+{
+    Phases p = { .slowest_ns = slowest_ns, .pass_every = 13, .begin_fails_every = 11, .finish_fails_every = 7 };
+    Storm s = { .ring = phases_ring(slots, &p), .frames = frames };
+    pthread_t submitter, disturber;
+    pthread_create(&submitter, NULL, storm_submit, &s);
+    pthread_create(&disturber, NULL, storm_disturb, &s);
+    uint64_t out = 0, flushed = 0, errored = 0;
+    for (intptr_t next = 0; next < s.frames;) {
+        KerbResult result;
+        KerbError error;
+        KerbStatus status = kerb_ring_collect(s.ring, &result, 5 * MS, &error);
+        if (status == KERB_FLUSHED) pause_ns(MS / 20);
+        if (status != KERB_OK) continue;
+        assert_int_equal((intptr_t)result.user, next); /* every frame once, in order: also its number, for refused ones get none */
+        if (result.status != KERB_FLUSHED) assert_int_equal(result.status, phases_status(&p, (uint64_t)next));
+        if (result.status == KERB_ERROR_FRAME) assert_non_null(strstr(error.message, "fell over"));
+        next++;
+        out += result.status == KERB_OK;
+        flushed += result.status == KERB_FLUSHED;
+        errored += result.status == KERB_ERROR_FRAME;
+    }
+    atomic_store(&s.stop, 1);
+    pthread_join(submitter, NULL);
+    pthread_join(disturber, NULL);
+    KerbStats stats = { 0 };
+    kerb_ring_stats(s.ring, &stats);
+    assert_int_equal(stats.frames_in, frames);
+    assert_int_equal(stats.frames_out, out);
+    assert_int_equal(stats.frames_flushed, flushed);
+    assert_int_equal(stats.frames_errored, errored);
+    assert_int_equal(stats.in_flight, 0);
+    assert_true(out > 0 && errored > 0);
+    if (slots > 1) assert_true(flushed > 0); /* alone in its slot, a frame hardly waits to be begun */
+    assert_int_equal(atomic_load(&p.ahead), 0);
+    assert_int_equal(atomic_load(&p.wrong), 0);
+    kerb_ring_free(&s.ring);
+}
+
+static void test_storm_in_two_phases(void **state)
+{
+    phases_storm(1, 1000, MS / 20);
+    phases_storm(2, 10000, MS / 50);
+    phases_storm(8, 2000, MS / 20);
+}
+
+/* Closing waits for what was begun, and finishes it: its memory is in use until then. */
+static void test_free_finishes_what_was_begun(void **state)
+{
+    for (int i = 0; i < 200; i++) {
+        Phases p = { .slowest_ns = MS / 10, .begin_fails_every = 3 };
+        KerbRing *ring = phases_ring(4, &p);
+        for (int n = 0; n < i % 5; n++) submit(ring, n);
+        if (i % 2) pause_ns(i * MS / 400);
+        if (i % 7 == 0) kerb_ring_flush(ring);
+        kerb_ring_free(&ring);
+        assert_int_equal(atomic_load(&p.ahead), 0);
+        assert_int_equal(atomic_load(&p.wrong), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +584,10 @@ int main(void)
         cmocka_unit_test(test_free_in_every_state),
         cmocka_unit_test(test_errors_are_collected_in_order),
         cmocka_unit_test(test_storm),
+        cmocka_unit_test(test_two_phases_overlap_and_keep_order),
+        cmocka_unit_test(test_phases_that_fail_keep_order),
+        cmocka_unit_test(test_storm_in_two_phases),
+        cmocka_unit_test(test_free_finishes_what_was_begun),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
