@@ -182,7 +182,7 @@ typedef struct KerbReduceArgs {
     int32_t x_type, y_type, kind; /* KerbReduction */
     int32_t parts;                /* 1: partial is not used. Integers, LOG_SUM_EXP: 1 */
     float *partial;
-    const float *centre;          /* NULL, or a value for each kept element that is subtracted from x first (floats) */
+    const float *centre;          /* NULL, or a value for each kept element (one kept axis) that is subtracted from x first (floats) */
     KerbAxes axes;
 } KerbReduceArgs;
 int32_t kerb_reduce_parts(const KerbReduceArgs *args);
@@ -218,6 +218,12 @@ typedef struct KerbInstanceNormArgs {
     KerbFused act;
     float *scratch;
 } KerbInstanceNormArgs;
+typedef struct KerbCoefficientsArgs { /* scale = gamma / sqrt(squares / count + epsilon), bias = beta - mean * scale, for c channels */
+    const float *mean, *squares, *gamma, *beta;
+    float *scale, *bias;
+    float epsilon, count;
+    int32_t c;
+} KerbCoefficientsArgs;
 size_t kerb_instance_norm_scratch(const KerbPicture *x);
 cudaError_t kerb_launch_instance_norm(const KerbInstanceNormArgs *args, cudaStream_t stream);
 
@@ -318,6 +324,9 @@ typedef struct KerbMatmulArgs {
     X(resize, KerbResizeArgs)                                                                                                  \
     X(shuffle, KerbShuffleArgs)                                                                                                \
     X(lrn, KerbLrnArgs)                                                                                                        \
+    X(reduce_part, KerbReduceArgs) /* the stages of kerb_launch_reduce() */                                                    \
+    X(reduce_end, KerbReduceArgs)                                                                                              \
+    X(coefficients, KerbCoefficientsArgs) /* of kerb_launch_instance_norm() */                                                 \
     X(softmax, KerbSoftmaxArgs)                                                                                                \
     X(argmax, KerbArgmaxArgs)                                                                                                  \
     X(cumsum, KerbCumsumArgs)                                                                                                  \
