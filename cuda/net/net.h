@@ -36,9 +36,10 @@ typedef struct KerbCudaNetFacts {
     const KerbCudaDevice *device;
     KerbPrecision precision;
     KerbDtype type;             /* of pictures */
-    KerbCudaMemory memory;      /* all that the net holds: arena, weights, workspace; page-locked memory of host tensors and host steps */
-    size_t arena_bytes;         /* activations, without reuse: sum_bytes */
-    size_t sum_bytes, weight_bytes, workspace_bytes;
+    KerbCudaMemory memory;      /* all that the net holds: arena and weights; page-locked memory of host tensors and host steps */
+    size_t arena_bytes;         /* activations and workspaces */
+    size_t sum_bytes;           /* what they would take if no two shared memory */
+    size_t weight_bytes, workspace_bytes; /* workspace: the largest one of a convolution, within the arena */
     int steps, host_steps;      /* host_steps: operators that the reference does on the host, each with a copy down and up */
     int convolutions, plans;    /* plans: convolutions that cuDNN does */
 } KerbCudaNetFacts;
@@ -56,6 +57,7 @@ typedef struct KerbOperand {
     uint32_t root;   /* KERB_NO_ROOT: constant, or absent */
     size_t offset;   /* bytes from the root's start */
     KerbSpace space; /* of the root */
+    bool loose;      /* a picture whose channels up to the next multiple of the pitch unit are somebody else's */
 } KerbOperand;
 
 typedef struct KerbStep KerbStep;
@@ -71,15 +73,13 @@ struct KerbStep {
     const char *label;     /* for the trace: "conv 3x3 64->64 256x128  [name]" */
     KerbOperand *operands; /* what they are is the kind's business */
     int n_operands;
-    size_t workspace_bytes;
-    void *workspace;       /* set by bind; shared by all steps: one runs after the other */
     void *state;           /* the kind's, from the net's arena of objects */
 };
 
 typedef struct KerbBlock { /* device memory of weights and tables, by content */
     void *data;
     size_t bytes;
-    uint64_t hash;
+    uint64_t hash[2];
     int uses;
 } KerbBlock;
 
@@ -101,8 +101,7 @@ struct KerbNet {
     KerbBlock *blocks;
     int n_blocks, cap_blocks;
     size_t weight_bytes;
-    void *workspace;
-    size_t workspace_bytes;
+    size_t workspace_bytes; /* the largest of a convolution; it lies in the arena */
     KerbOperand *inputs, *outputs;             /* on the device */
     KerbOperand *host_inputs, *host_outputs;   /* run()'s: page-locked */
     int host_steps, convolutions, planned;

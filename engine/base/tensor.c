@@ -284,3 +284,44 @@ uint16_t kerb_f32_to_f16(float value)
     uint32_t rounded = magnitude + 0xFFFu + ((magnitude >> 13) & 1u);
     return (uint16_t)(sign | ((rounded - 0x38000000u) >> 13));
 }
+
+/* Groups of axes with equal products are matched from the left, and each of the source's groups must be one run (the rule of NumPy's reshape). */
+bool kerb_tensor_reshaped(const KerbTensor *t, int rank, const int64_t dims[], KerbTensor *out)
+{
+    int64_t old[KERB_MAX_RANK], strides[KERB_MAX_RANK];
+    int n = 0;
+    for (int i = 0; i < t->rank; i++) {
+        if (t->dims[i] == 1) continue;
+        old[n] = t->dims[i];
+        strides[n++] = t->strides[i];
+    }
+    *out = *t;
+    out->rank = rank;
+    int i = 0, j = 0;
+    while (i < n && j < rank) {
+        int i1 = i + 1, j1 = j + 1;
+        for (int64_t a = old[i], b = dims[j]; a != b;) {
+            if (a < b ? i1 == n : j1 == rank) return false;
+            if (a < b)
+                a *= old[i1++];
+            else
+                b *= dims[j1++];
+        }
+        for (int k = i; k + 1 < i1; k++) {
+            if (strides[k] != strides[k + 1] * old[k + 1]) return false;
+        }
+        int64_t stride = strides[i1 - 1];
+        for (int k = j1 - 1; k >= j; k--) {
+            out->dims[k] = dims[k];
+            out->strides[k] = stride;
+            stride *= dims[k];
+        }
+        i = i1;
+        j = j1;
+    }
+    for (; j < rank; j++) { /* ones are left */
+        out->dims[j] = dims[j];
+        out->strides[j] = 1;
+    }
+    return i == n;
+}

@@ -36,6 +36,8 @@ int64_t kerb_tensor_elements(const KerbTensor *t); /* 1 for a scalar */
 size_t kerb_tensor_bytes(const KerbTensor *t);     /* of a dense tensor of this type and shape */
 bool kerb_tensor_is_dense(const KerbTensor *t);    /* row-major without gaps */
 bool kerb_tensor_same_shape(const KerbTensor *a, const KerbTensor *b);
+/* Strides that show `t` with other dims (of as many elements, none 0) without moving anything; false: there are none. */
+bool kerb_tensor_reshaped(const KerbTensor *t, int rank, const int64_t dims[], KerbTensor *out);
 /* dims -> elements, checked: false where a dim is negative or the product overflows or passes `limit` (0: none). */
 bool kerb_dims_elements(int rank, const int64_t dims[], int64_t limit, int64_t *out);
 /* "1x3x360x640"; a negative dim prints as "?"; "scalar" for rank 0. Returns buffer. */

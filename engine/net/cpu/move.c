@@ -150,53 +150,11 @@ KerbStatus kerb_cpu_copy(KerbCompiler *c, const KerbNode *node, const KerbOperan
 
 /* ---- views ---- */
 
-/* Strides that show `t` with the new dims without moving anything; false: there are none. Groups of axes with equal products are matched
- * from the left, and each of the source's groups must be one run (the rule of NumPy's reshape). */
-static bool kerb_view_reshape(const KerbTensor *t, int rank, const int64_t dims[], KerbTensor *out)
-{
-    int64_t old[KERB_MAX_RANK], strides[KERB_MAX_RANK];
-    int n = 0;
-    for (int i = 0; i < t->rank; i++) {
-        if (t->dims[i] == 1) continue;
-        old[n] = t->dims[i];
-        strides[n++] = t->strides[i];
-    }
-    *out = *t;
-    out->rank = rank;
-    int i = 0, j = 0;
-    while (i < n && j < rank) {
-        int i1 = i + 1, j1 = j + 1;
-        for (int64_t a = old[i], b = dims[j]; a != b;) {
-            if (a < b ? i1 == n : j1 == rank) return false;
-            if (a < b)
-                a *= old[i1++];
-            else
-                b *= dims[j1++];
-        }
-        for (int k = i; k + 1 < i1; k++) {
-            if (strides[k] != strides[k + 1] * old[k + 1]) return false;
-        }
-        int64_t stride = strides[i1 - 1];
-        for (int k = j1 - 1; k >= j; k--) {
-            out->dims[k] = dims[k];
-            out->strides[k] = stride;
-            stride *= dims[k];
-        }
-        i = i1;
-        j = j1;
-    }
-    for (; j < rank; j++) { /* ones are left */
-        out->dims[j] = dims[j];
-        out->strides[j] = 1;
-    }
-    return i == n;
-}
-
 static KerbStatus kerb_compile_reshape(KerbCompiler *c, const KerbNode *n, const KerbOperand *x)
 {
     const KerbValue *y = &c->g->values[n->outputs[0]];
     KerbTensor view;
-    if (kerb_view_reshape(&x->t, y->rank, y->dims, &view) && c->slot[n->outputs[0]] == KERB_NO_VALUE) {
+    if (kerb_tensor_reshaped(&x->t, y->rank, y->dims, &view) && c->slot[n->outputs[0]] == KERB_NO_VALUE) {
         kerb_cpu_alias(c, n->outputs[0], x, &view, x->offset);
         return KERB_OK;
     }
