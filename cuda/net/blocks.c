@@ -64,6 +64,11 @@ void *kerb_cuda_bytes(KerbCompiler *c, size_t n)
     return p;
 }
 
+KerbStatus kerb_cuda_failed(const KerbCompiler *c)
+{
+    return c->error && c->error->status ? c->error->status : KERB_ERROR_MEMORY;
+}
+
 void *kerb_cuda_block(KerbCompiler *c, const void *bytes, size_t n)
 {
     KerbNet *net = c->net;

@@ -30,16 +30,21 @@ typedef struct KerbCompiler {
     uint32_t *reader;         /* by value id: a node that reads it (the only one where readers is 1), KERB_NO_NODE: only an output */
     int node;                 /* index of the node that is being compiled */
     int convolutions, all_convolutions;
+    uint8_t *int8; /* by node: KerbInt8Kind; all NONE outside of precision int8 */
+    bool *skipped; /* by node: nobody reads what it makes (DequantizeLinear before integer steps) */
 } KerbCompiler;
+
+/* What reads integers where the graph has DequantizeLinear -> node -> QuantizeLinear. */
+typedef enum KerbInt8Kind { KERB_INT8_NONE, KERB_INT8_CONV, KERB_INT8_POOL, KERB_INT8_RESIZE, KERB_INT8_CONCAT, KERB_INT8_FINISH } KerbInt8Kind;
 
 /* -- values.c: where values are ---------------------------------------------------------------------------------------------------------------- */
 
-/* Channels adjacent, N = 1, floats or 8-bit integers, pixel pitch and start multiples of 8 elements (4 in f32), padding channels its own. */
+/* Channels adjacent, N = 1, floats or 8-bit integers, pixel pitch and start multiples of the pitch unit, padding channels its own. */
 bool kerb_cuda_is_picture(const KerbOperand *o);
 int32_t kerb_cuda_padding(const KerbOperand *o); /* channels up to the pitch unit that whoever writes the picture sets to 0; 0: no picture */
 /* Is the value one that lies channels-last (rank 4, N = 1, f32; i8 and u8 in int8 chains)? */
 bool kerb_cuda_lies_as_picture(const KerbGraph *g, uint32_t id);
-int kerb_cuda_pitch_unit(KerbDtype dtype); /* 8; f32: 4 */
+int kerb_cuda_pitch_unit(KerbDtype dtype); /* 16 bytes' worth, as cuDNN's fast kernels want it: 4 of f32, 8 of f16 and bf16, 16 of i8 */
 /* What a picture of the graph's shape is in the usual layout. */
 KerbTensor kerb_cuda_picture_tensor(KerbDtype dtype, int rank, const int64_t dims[]);
 /* Type of the value on the device: the net's for f32 pictures, else the graph's. */
@@ -69,6 +74,8 @@ size_t kerb_cuda_extent(const KerbTensor *t);
 
 /* The bytes on the device, shared with every block of equal bytes; freed with the net, counted as weights. NULL: message written. */
 void *kerb_cuda_block(KerbCompiler *c, const void *bytes, size_t n);
+/* The status whose message has been written, after a function that says so by NULL. */
+KerbStatus kerb_cuda_failed(const KerbCompiler *c);
 /* `n` zeroed bytes of the host, freed by the caller with kerb_free(). NULL: message written. */
 void *kerb_cuda_bytes(KerbCompiler *c, size_t n);
 /* A constant's floats, on the host, padded with zeros to `padded` elements (of the caller: kerb_free()). *out NULL: no float constant. */
@@ -118,6 +125,10 @@ KerbStatus kerb_cuda_walk_kernel(KerbCompiler *c, const KerbNode *n, KerbKernel 
 
 /* The step that copies (and converts) src to dst, any strides of the same shape, both on the device. */
 KerbStatus kerb_cuda_copy(KerbCompiler *c, const KerbNode *node, const KerbOperand *src, const KerbOperand *dst);
+/* Sets a picture's padding channels to 0, where what wrote it could not. */
+KerbStatus kerb_cuda_zero_padding(KerbCompiler *c, const KerbNode *n, const KerbOperand *picture);
+/* Value x at place `at` along `axis` of y's memory `out`; *there: its producer has written it there (slots), padding and all. */
+KerbStatus kerb_cuda_concat_slice(KerbCompiler *c, const KerbNode *n, uint32_t x, uint32_t y, const KerbOperand *out, int axis, int64_t at, bool *there);
 /* Host memory to device memory of the same strides, and back. */
 KerbStatus kerb_cuda_upload(KerbCompiler *c, const KerbOperand *host, const KerbOperand *device);
 KerbStatus kerb_cuda_download(KerbCompiler *c, const KerbOperand *device, const KerbOperand *host);
@@ -134,22 +145,46 @@ KerbStatus kerb_cuda_compile_concat(KerbCompiler *c, const KerbNode *n, bool *do
 KerbStatus kerb_cuda_compile_view(KerbCompiler *c, const KerbNode *n, bool *done); /* reshape family, transpose, slice, split, identity, cast */
 KerbStatus kerb_cuda_compile_shuffle(KerbCompiler *c, const KerbNode *n, bool *done); /* depth to space and back */
 KerbStatus kerb_cuda_compile_resize(KerbCompiler *c, const KerbNode *n, bool *done);
-KerbStatus kerb_cuda_compile_reduce(KerbCompiler *c, const KerbNode *n, bool *done);
-KerbStatus kerb_cuda_compile_softmax(KerbCompiler *c, const KerbNode *n, bool *done);
+KerbStatus kerb_cuda_compile_axes(KerbCompiler *c, const KerbNode *n, bool *done); /* reductions, softmax, argmax, cumsum */
 KerbStatus kerb_cuda_compile_matmul(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cuda_compile_pad(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cuda_compile_norm(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cuda_compile_gather(KerbCompiler *c, const KerbNode *n, bool *done); /* gather, expand, tile, constant of shape */
 KerbStatus kerb_cuda_compile_quantize(KerbCompiler *c, const KerbNode *n, bool *done);
+KerbStatus kerb_cuda_compile_int8(KerbCompiler *c, const KerbNode *n, bool *done); /* a QuantizeLinear that does the work of what is before it */
 KerbStatus kerb_cuda_compile_ref(KerbCompiler *c, const KerbNode *n);
+
+/* A convolution whose operands are settled -> steps: a plan of cuDNN's, the depthwise kernel, or the direct one. Vectors are the model's own length;
+ * all pointers are the caller's. *done false: no problem that any of them solves. */
+typedef struct KerbConvParts {
+    KerbOperand x, y, z;  /* z.t.dtype NONE: no residual */
+    const float *weights; /* of i8: the integers */
+    const float *bias, *scale, *slope;
+    float y_scale, z_scale;
+} KerbConvParts;
+KerbStatus kerb_cuda_emit_conv(KerbCompiler *c, const KerbNode *n, const KerbConvParts *parts, bool *done);
+KerbStatus kerb_cuda_compile_int8_conv(KerbCompiler *c, const KerbNode *n, bool *done);
+/* The pool's and the resize's step between two pictures that are settled (integers, too). *fits false: no such window or table. */
+KerbStatus kerb_cuda_emit_pool(KerbCompiler *c, const KerbNode *n, const KerbOperand *x, const KerbOperand *y, bool *fits);
+KerbStatus kerb_cuda_emit_resize(KerbCompiler *c, const KerbNode *n, const KerbOperand *x, const KerbOperand *y, bool *fits);
 
 /* Passes over the whole graph before nodes are compiled: what is written into a concatenation's slice; what is fused into a later node. */
 void kerb_cuda_plan_slots(KerbCompiler *c);
+/* Which nodes work on integers; ARGUMENT where none can. */
+KerbStatus kerb_cuda_plan_int8(KerbCompiler *c);
 
 /* -- compile.c, run.c ---------------------------------------------------------------------------------------------------------------------------- */
 KerbStatus kerb_cuda_compile(KerbNet **out, const KerbGraph *g, const KerbCompileOptions *options, KerbError *error);
 void kerb_cuda_net_free(KerbNet **net);
-/* Page-locked tensors for run(), in the graph's own types. */
+/* A graph input or output as run() takes it: page-locked memory that kernels see, and the launch between it and the device's. */
+typedef struct KerbHostTensor {
+    KerbTensor t;
+    void *seen; /* t.data, as the device sees it */
+    size_t bytes;
+    bool is_empty;
+    KerbCopyArgs copy;
+} KerbHostTensor;
+/* Makes these, and what times by layer need. */
 KerbStatus kerb_cuda_host_tensors(KerbCompiler *c);
 KerbStatus kerb_cuda_run(KerbNet *net, KerbError *error);
 KerbTrace kerb_cuda_trace(KerbNet *net);

@@ -102,8 +102,8 @@ struct KerbNet {
     int n_blocks, cap_blocks;
     size_t weight_bytes;
     size_t workspace_bytes; /* the largest of a convolution; it lies in the arena */
-    KerbOperand *inputs, *outputs;             /* on the device */
-    KerbOperand *host_inputs, *host_outputs;   /* run()'s: page-locked */
+    KerbOperand *inputs, *outputs; /* on the device */
+    struct KerbHostTensor *host_inputs, *host_outputs; /* run()'s */
     int host_steps, convolutions, planned;
     int fault;                                 /* KerbStatus of a host step; atomic */
     KerbError fault_error;

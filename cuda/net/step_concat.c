@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Concatenation. Inputs along the channels of pictures are, where possible, written by their producers straight into the slice of the result's
  * memory, so that nothing is left to do. */
-#include <stddef.h>
-#include <string.h>
-
 #include "cuda/net/compile.h"
 
 static bool kerb_concat_by_channels(const KerbCompiler *c, const KerbNode *n)
@@ -37,19 +34,29 @@ void kerb_cuda_plan_slots(KerbCompiler *c)
 }
 
 /* The channels after the last one, where no producer wrote them. */
-static KerbStatus kerb_concat_zero(KerbCompiler *c, const KerbNode *n, const KerbOperand *out)
+KerbStatus kerb_cuda_zero_padding(KerbCompiler *c, const KerbNode *n, const KerbOperand *picture)
 {
-    const int32_t padding = kerb_cuda_padding(out);
+    const int32_t padding = kerb_cuda_padding(picture);
     if (!padding) return KERB_OK;
-    KerbOperand rest = *out;
-    rest.offset += (size_t)out->t.dims[1] * kerb_dtype_bytes(out->t.dtype);
+    KerbOperand rest = *picture;
+    rest.offset += (size_t)picture->t.dims[1] * kerb_dtype_bytes(picture->t.dtype);
     rest.t.dims[1] = padding;
     rest.loose = true;
     KerbCopyArgs args = {.value = 0};
-    const KerbStrided y = kerb_cuda_as_strided(&rest), *const walked[1] = {&y};
-    const KerbPatch patch = {offsetof(KerbCopyArgs, walk.of[0].data), 0};
-    if (!kerb_walk(1, walked, 0, &args.walk)) return KERB_OK;
-    return kerb_cuda_kernel(c, n, KERB_KERNEL_copy, &args, &rest, 1, &patch, 1) ? KERB_OK : KERB_ERROR_MEMORY;
+    bool fits;
+    return kerb_cuda_walk_kernel(c, n, KERB_KERNEL_copy, &args, &rest, 1, &fits);
+}
+
+KerbStatus kerb_cuda_concat_slice(KerbCompiler *c, const KerbNode *n, uint32_t x, uint32_t y, const KerbOperand *out, int axis, int64_t at, bool *there)
+{
+    *there = c->slot[x] == y && c->slot_channel[x] == at;
+    if (*there) return KERB_OK;
+    KerbOperand from, slice = *out;
+    KerbStatus status = kerb_cuda_value(c, x, &from);
+    slice.t.dims[axis] = c->g->values[x].dims[axis];
+    slice.offset += (size_t)(at * out->t.strides[axis]) * kerb_dtype_bytes(out->t.dtype);
+    slice.loose = true; /* exactly its channels are written: others may be there already */
+    return status ? status : kerb_cuda_copy(c, n, &from, &slice);
 }
 
 KerbStatus kerb_cuda_compile_concat(KerbCompiler *c, const KerbNode *n, bool *done)
@@ -62,19 +69,11 @@ KerbStatus kerb_cuda_compile_concat(KerbCompiler *c, const KerbNode *n, bool *do
     if (c->values[y].t.dtype == KERB_DTYPE_NONE && (status = kerb_cuda_place(c, y, &out))) return status;
     out = c->values[y];
     const int64_t axis = n->attrs.axis < 0 ? n->attrs.axis + out.t.rank : n->attrs.axis;
-    const bool by_channels = kerb_concat_by_channels(c, n);
     bool whole = false; /* the last slice's producer has written the padding */
     int64_t at = 0;
     for (int i = 0; i < n->n_inputs; i++) {
-        KerbOperand x, slice = out;
-        if ((status = kerb_cuda_value(c, n->inputs[i], &x))) return status;
-        slice.t.dims[axis] = x.t.dims[axis];
-        slice.offset += (size_t)(at * out.t.strides[axis]) * kerb_dtype_bytes(out.t.dtype);
-        slice.loose = true; /* exactly its channels are written: others may be there already */
-        const bool there = by_channels && c->slot[n->inputs[i]] == y && c->slot_channel[n->inputs[i]] == at;
-        if (!there && (status = kerb_cuda_copy(c, n, &x, &slice))) return status;
-        whole = there;
-        at += x.t.dims[axis];
+        if ((status = kerb_cuda_concat_slice(c, n, n->inputs[i], y, &out, (int)axis, at, &whole))) return status;
+        at += c->g->values[n->inputs[i]].dims[axis];
     }
-    return whole ? KERB_OK : kerb_concat_zero(c, n, &out);
+    return whole ? KERB_OK : kerb_cuda_zero_padding(c, n, &out);
 }

@@ -26,7 +26,7 @@ static KerbStatus kerb_batch_norm_constants(KerbCompiler *c, const KerbNode *n, 
         }
         args->scale = kerb_cuda_block(c, f[0], ((size_t)channels + 8) * sizeof(float));
         args->bias = kerb_cuda_block(c, f[1], ((size_t)channels + 8) * sizeof(float));
-        if (!args->scale || !args->bias) status = c->error ? c->error->status : KERB_ERROR_MEMORY;
+        if (!args->scale || !args->bias) status = kerb_cuda_failed(c);
     }
     for (int i = 0; i < 4; i++) kerb_free(&f[i]);
     return status;
@@ -58,7 +58,7 @@ static KerbStatus kerb_compile_instance_norm(KerbCompiler *c, const KerbNode *n,
     if (!status && gamma && beta) {
         args.gamma = kerb_cuda_block(c, gamma, ((size_t)channels + 8) * sizeof(float));
         args.beta = kerb_cuda_block(c, beta, ((size_t)channels + 8) * sizeof(float));
-        if (!args.gamma || !args.beta) status = KERB_ERROR_MEMORY;
+        if (!args.gamma || !args.beta) status = kerb_cuda_failed(c);
         *done = true;
     }
     kerb_free(&gamma);

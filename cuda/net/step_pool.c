@@ -69,27 +69,42 @@ static KerbStatus kerb_pool_place_indices(KerbCompiler *c, const KerbNode *n, Ke
     return KERB_OK;
 }
 
+static KerbStatus kerb_pool_step(KerbCompiler *c, const KerbNode *n, KerbPoolArgs *args, const KerbOperand *o, const KerbPatch *patches, int count)
+{
+    const bool maximum = n->op == KERB_OP_MAX_POOL;
+    args->x = kerb_cuda_as_picture(&o[0]);
+    args->y = kerb_cuda_as_picture(&o[1]);
+    args->count_include_pad = !maximum && n->attrs.pool.count_include_pad;
+    KerbStep *step = kerb_cuda_kernel(c, n, maximum ? KERB_KERNEL_max_pool : KERB_KERNEL_average_pool, args, o, count, patches, count);
+    if (!step) return KERB_ERROR_MEMORY;
+    kerb_cuda_label(c, step, "%s pool %dx%d stride %d %d %dx%d", maximum ? "max" : "average", args->kernel[1], args->kernel[0], args->stride[1],
+                    args->y.c, args->y.w, args->y.h);
+    return KERB_OK;
+}
+
+static const KerbPatch kerb_pool_patches[2] = {{offsetof(KerbPoolArgs, x.data), 0}, {offsetof(KerbPoolArgs, y.data), 1}};
+
+KerbStatus kerb_cuda_emit_pool(KerbCompiler *c, const KerbNode *n, const KerbOperand *x, const KerbOperand *y, bool *fits)
+{
+    KerbPoolArgs args;
+    *fits = kerb_pool_window(c, n, n->outputs[0], n->inputs[0], &args);
+    const KerbOperand o[2] = {*x, *y};
+    return *fits ? kerb_pool_step(c, n, &args, o, kerb_pool_patches, 2) : KERB_OK;
+}
+
 KerbStatus kerb_cuda_compile_pool(KerbCompiler *c, const KerbNode *n, bool *done)
 {
     if (n->op != KERB_OP_MAX_POOL && n->op != KERB_OP_AVERAGE_POOL) return KERB_OK;
-    const bool maximum = n->op == KERB_OP_MAX_POOL, indices = n->n_outputs > 1 && n->outputs[1] != KERB_NO_VALUE;
+    const bool indices = n->n_outputs > 1 && n->outputs[1] != KERB_NO_VALUE;
     KerbPoolArgs args;
     if (c->g->values[n->outputs[0]].dtype != KERB_F32 || !kerb_pool_window(c, n, n->outputs[0], n->inputs[0], &args)) return KERB_OK;
     *done = true;
     KerbOperand o[3];
-    KerbPatch patches[3] = {{offsetof(KerbPoolArgs, x.data), 0}, {offsetof(KerbPoolArgs, y.data), 1}};
+    KerbPatch patches[3] = {kerb_pool_patches[0], kerb_pool_patches[1]};
     KerbStatus status = kerb_cuda_picture(c, n->inputs[0], KERB_DTYPE_NONE, &o[0]);
     if (!status) status = kerb_cuda_place(c, n->outputs[0], &o[1]);
     if (!status && indices) status = kerb_pool_place_indices(c, n, &args, &o[2], &patches[2]);
-    if (status) return status;
-    args.x = kerb_cuda_as_picture(&o[0]);
-    args.y = kerb_cuda_as_picture(&o[1]);
-    args.count_include_pad = !maximum && n->attrs.pool.count_include_pad;
-    KerbStep *step = kerb_cuda_kernel(c, n, maximum ? KERB_KERNEL_max_pool : KERB_KERNEL_average_pool, &args, o, 2 + indices, patches, 2 + indices);
-    if (!step) return KERB_ERROR_MEMORY;
-    kerb_cuda_label(c, step, "%s pool %dx%d stride %d %d %dx%d", maximum ? "max" : "average", args.kernel[1], args.kernel[0], args.stride[1], args.y.c,
-                    args.y.w, args.y.h);
-    return KERB_OK;
+    return status ? status : kerb_pool_step(c, n, &args, o, patches, 2 + indices);
 }
 
 /* ---- the inverse ---- */

@@ -10,7 +10,7 @@
 
 int kerb_cuda_pitch_unit(KerbDtype dtype)
 {
-    return dtype == KERB_F32 ? 4 : 8;
+    return dtype == KERB_F32 ? 4 : dtype == KERB_I8 || dtype == KERB_U8 ? 16 : 8;
 }
 
 size_t kerb_cuda_span(const KerbTensor *t)
@@ -182,11 +182,12 @@ KerbStatus kerb_cuda_place_host(KerbCompiler *c, uint32_t id, KerbOperand *out)
 
 /* ---- asking ---- */
 
-/* A constant in its usual layout on the device. */
+/* A constant on the device, in the graph's own type: what is added to or multiplied with activations keeps its precision. */
 static KerbStatus kerb_cuda_constant(KerbCompiler *c, uint32_t id, KerbOperand *out)
 {
     const KerbTensor src = kerb_value_tensor(&c->g->values[id]);
-    KerbTensor dst = kerb_cuda_usual(c, id);
+    KerbTensor dst = kerb_tensor(NULL, src.dtype, src.rank, src.dims);
+    if (kerb_cuda_lies_as_picture(c->g, id) && src.dims[2] * src.dims[3] > 1) dst = kerb_cuda_picture_tensor(src.dtype, 4, src.dims);
     const size_t bytes = kerb_cuda_extent(&dst);
     KerbStatus status = KERB_OK;
     void *copy = kerb_cuda_bytes(c, bytes);
@@ -194,7 +195,7 @@ static KerbStatus kerb_cuda_constant(KerbCompiler *c, uint32_t id, KerbOperand *
     dst.data = copy;
     if (bytes) kerb_tensor_copy(&dst, &src);
     dst.data = kerb_cuda_block(c, copy, bytes);
-    if (!dst.data) status = KERB_ERROR_MEMORY;
+    if (!dst.data) status = kerb_cuda_failed(c);
     kerb_free(&copy);
     *out = (KerbOperand){.t = dst, .root = KERB_NO_ROOT};
     if (!status) c->values[id] = *out;
