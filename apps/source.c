@@ -250,6 +250,8 @@ static void kerb_source_element_added(GstBin *bin, GstBin *sub, GstElement *elem
     GObjectClass *klass = G_OBJECT_GET_CLASS(element);
     const gchar *what = gst_element_get_metadata(element, GST_ELEMENT_METADATA_KLASS);
     GstElementFactory *factory = gst_element_get_factory(element);
+    GstElementFactory *sub_factory = gst_element_get_factory(GST_ELEMENT(sub));
+    if (sub_factory && !strcmp(GST_OBJECT_NAME(sub_factory), "decodebin")) kerb_source_keep_errors(s, element);
     if (factory && !strcmp(GST_OBJECT_NAME(factory), "matroskademux")) s->pts_is_time = TRUE; /* before any data flows */
     if (!what || !strstr(what, "Decoder") || (!strstr(what, "Video") && !strstr(what, "Image"))) return;
     if (g_object_class_find_property(klass, "max-errors")) g_object_set(element, "max-errors", -1, NULL);

@@ -83,6 +83,9 @@ gdouble kerb_source_silence_s(KerbSource *source, gint64 since_us);
 /* Frames a second as the stream says; 0 where it does not. Size of the first frame; 0 before it. */
 gdouble kerb_source_fps(KerbSource *source, gint *width, gint *height);
 
+/* source_errors.c: for an element that decodebin has just added, on decodebin's thread: its errors come through, also those that decodebin loses. */
+void kerb_source_keep_errors(KerbSource *source, GstElement *element);
+
 /* source_test.c: "test:night?seed=3&size=1280x720&fps=30&live=1" -> elements added to the bin; the last of them, or NULL, having said why. */
 GstElement *kerb_source_test(GstBin *bin, const char *text, gboolean *live);
 /* source_images.c: the files of a folder or pattern in natural order (NULL where it is neither); an appsrc that plays them. */
