@@ -115,7 +115,7 @@ static gdouble kerb_bench_fps(const KerbBench *b)
     return b->elapsed_s > 0 ? b->ns[0]->len / b->elapsed_s : 0;
 }
 
-static const char *const kerb_bench_names[KERB_BENCH_SERIES] = { "frame", "up", "in", "net", "out", "down", "total" };
+static const char *const kerb_bench_names[KERB_BENCH_SERIES] = { "frame", "up", "in", "net", "out", "down", "total", "smooth" };
 
 static json_t *kerb_bench_quantiles_json(GArray *ns)
 {
@@ -137,12 +137,14 @@ static json_t *kerb_bench_json(const KerbBench *b)
 static void kerb_bench_print(const KerbBench *b, const char *path)
 {
     const KerbStats *s = &b->stats;
-    gboolean moves = s->up_bytes || s->down_bytes || s->device_bytes;
+    gboolean moves = s->up_bytes || s->down_bytes || s->device_bytes, smooths = kerb_bench_quantile(b->ns[KERB_BENCH_SMOOTH], 1) > 0;
     printf("\n%s: %u frames, %.1f fps (%s), opened in %.2f s\n", path, b->ns[0]->len, kerb_bench_fps(b), s->backend, b->open_s);
     printf("  %-8s %10s %10s %10s  ms\n", "", "median", "p99", "min");
-    for (int i = 0; i < KERB_BENCH_SERIES; i++)
-        if (moves || (i != KERB_BENCH_UP && i != KERB_BENCH_DOWN)) printf("  %-8s %10.3f %10.3f %10.3f\n", kerb_bench_names[i], kerb_bench_quantile(b->ns[i], 0.5), kerb_bench_quantile(b->ns[i], 0.99),
-               kerb_bench_quantile(b->ns[i], 0));
+    for (int i = 0; i < KERB_BENCH_SERIES; i++) {
+        gboolean is_there = i == KERB_BENCH_UP || i == KERB_BENCH_DOWN ? moves : i != KERB_BENCH_SMOOTH || smooths;
+        if (is_there) printf("  %-8s %10.3f %10.3f %10.3f%s\n", kerb_bench_names[i], kerb_bench_quantile(b->ns[i], 0.5), kerb_bench_quantile(b->ns[i], 0.99),
+                             kerb_bench_quantile(b->ns[i], 0), i == KERB_BENCH_SMOOTH ? "  (a part of out)" : "");
+    }
     if (moves)
         printf("  a frame moves %.2f MB up and %.2f MB down, %.2f MB on the host; device memory %.1f MB, page-locked %.1f MB; %s\n", (double)s->up_bytes / 1e6,
                (double)s->down_bytes / 1e6, (double)s->host_copy_bytes / 1e6, (double)s->device_bytes / 1e6, (double)s->pinned_bytes / 1e6,
@@ -271,7 +273,7 @@ const KerbCommand kerb_command_bench = {
                    "  kerb bench --source drive.mp4 --precision bf16 --frames 300\n"
                    "  kerb bench --live --source drive.mp4 --size 1280x720 --seconds 600\n\n"
                    "frame: from one finished frame to the next, with the ring full; up, in, net, out, down: the stages of one frame; total: their sum (on a GPU\n"
-                   "neighbouring frames overlap: frame is less).\n"
+                   "neighbouring frames overlap: frame is less). smooth: the part of out that --smoothing takes.\n"
                    "Frames are made beforehand, the first half second is not counted, p99 is by nearest rank.\n"
                    "--live: frames are sent at their time, whatever the element does. age: how much older the frame is that the labels come from; latency: from\n"
                    "sending to arriving behind the element.\n",

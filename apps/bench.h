@@ -17,7 +17,8 @@ typedef struct KerbBenchFrames {
     guint n, most; /* most: how many are wanted */
 } KerbBenchFrames;
 
-/* FRAME: from one finished frame to the next; the others: the engine's own stage times (UP, DOWN: to and from a GPU); TOTAL: their sum. */
+/* FRAME: from one finished frame to the next; the others: the engine's own stage times (UP, DOWN: to and from a GPU); TOTAL: their sum. SMOOTH is the part of OUT
+ * that smoothing over time takes. */
 typedef enum KerbBenchSeries {
     KERB_BENCH_FRAME,
     KERB_BENCH_UP,
@@ -26,6 +27,7 @@ typedef enum KerbBenchSeries {
     KERB_BENCH_OUT,
     KERB_BENCH_DOWN,
     KERB_BENCH_TOTAL,
+    KERB_BENCH_SMOOTH,
     KERB_BENCH_SERIES
 } KerbBenchSeries;
 

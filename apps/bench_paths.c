@@ -3,6 +3,7 @@
  * frame's, keep the ring full, and are timed from one finished frame to the next. */
 #include "bench.h"
 #include "fault.h"
+#include "options_live.h"
 #include "progress.h"
 #include "say.h"
 
@@ -47,6 +48,7 @@ gboolean kerb_bench_add(KerbBench *b, const KerbTimes *times)
     }
     gint64 values[KERB_BENCH_SERIES] = { now - b->last_ns, times->up_ns, times->in_ns, times->net_ns, times->out_ns, times->down_ns };
     for (int i = KERB_BENCH_UP; i < KERB_BENCH_TOTAL; i++) values[KERB_BENCH_TOTAL] += values[i];
+    values[KERB_BENCH_SMOOTH] = times->smooth_ns;
     for (int i = 0; i < KERB_BENCH_SERIES; i++) g_array_append_val(b->ns[i], values[i]);
     b->last_ns = now;
     b->elapsed_s = (gdouble)(now - b->began_ns) / 1e9;
@@ -272,6 +274,7 @@ int kerb_bench_element(KerbBench *b)
         gst_caps_unref(caps);
         g_object_set(sink, "sync", FALSE, NULL);
         kerb_options_apply(b->options, kerbseg);
+        g_object_set(kerbseg, "smoothing", (gint)kerb_options_smoothing(b->options), NULL);
         if (!b->options->quiet) kerb_progress_watch(pipeline);
         gst_element_link_many(e.appsrc, kerbseg, sink, NULL);
         g_signal_connect(e.appsrc, "need-data", G_CALLBACK(kerb_bench_need_data), &e);

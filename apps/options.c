@@ -264,6 +264,7 @@ void kerb_options_config(const KerbOptions *o, KerbConfig *config)
     config->network_width_px = o->network_width;
     config->network_height_px = o->network_height;
     config->fit = o->fit;
+    config->smoothing = kerb_options_smoothing(o);
     if (!o->quiet) config->progress = kerb_progress_compiling;
 }
 

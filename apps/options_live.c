@@ -49,6 +49,13 @@ gboolean kerb_options_check_live(const KerbOptions *o)
     return FALSE;
 }
 
+KerbSmoothing kerb_options_smoothing(const KerbOptions *o)
+{
+    int i = KERB_SMOOTHING_OFF;
+    while (o->smoothing && kerb_smoothings[i] && strcmp(o->smoothing, kerb_smoothings[i])) i++;
+    return (KerbSmoothing)i;
+}
+
 void kerb_options_apply_live(const KerbOptions *o, gboolean is_live, GstElement *kerbseg)
 {
     gst_util_set_object_arg(G_OBJECT(kerbseg), "live-mode", o->live_mode ? o->live_mode : is_live ? "latest" : "every-frame");

@@ -10,5 +10,6 @@ void kerb_options_add_live(GOptionContext *context, KerbOptions *options);
 gboolean kerb_options_check_live(const KerbOptions *options);
 /* is_live: where the user does not say, a live source gets live-mode=latest and a file every-frame. */
 void kerb_options_apply_live(const KerbOptions *options, gboolean is_live, GstElement *kerbseg);
+KerbSmoothing kerb_options_smoothing(const KerbOptions *options);
 
 #endif

@@ -140,11 +140,20 @@ class Reports(KerbCase):
             for quantiles in [r["frame_ms"], *(r["stages_ms"][s] for s in ("up", "in", "net", "out", "down", "total"))]:
                 self.assertTrue(0 <= quantiles["min"] <= quantiles["median"] <= quantiles["p99"], quantiles)
             self.assertGreaterEqual(r["stages_ms"]["total"]["median"], r["stages_ms"]["net"]["median"])
+            self.assertEqual(r["stages_ms"]["smooth"]["p99"], 0)
         self.assertEqual((report["width"], report["height"]), (64, 36))
         only = json.loads(self.kerb("bench", "--model", self.model, "--element", "--seconds", 0.1, "--size", "70x50", "--json").stdout)
         self.assertNotIn("library", only)
         self.assertEqual((only["width"], only["height"]), (70, 50))
-        self.assertIn("median", self.kerb("bench", "--model", self.model, "--library", "--frames", 3).stdout)
+        plain = self.kerb("bench", "--model", self.model, "--library", "--frames", 3).stdout
+        self.assertIn("median", plain)
+        self.assertNotIn("smooth", plain)
+        smooth = ["bench", "--model", self.model, "--frames", 5, "--smoothing", "light"]
+        report = json.loads(self.kerb(*smooth, "--json").stdout)
+        for path in ("library", "element"):
+            stages = report[path]["stages_ms"]
+            self.assertTrue(0 < stages["smooth"]["min"] and stages["smooth"]["median"] <= stages["out"]["median"], stages)
+        self.assertEqual(self.kerb(*smooth).stdout.count("(a part of out)"), 2)
         self.refused(2, "bench", "--model", self.model, "--size", "big", says="--size")
         self.refused(3, "bench", "--model", self.model, "--source", "none.mp4", says="none.mp4")
 
