@@ -20,8 +20,9 @@ static const char help[] =
     "Runs a model with one picture input on raw float32 tensors, one after another until the end of standard input, and writes\n"
     "all outputs of each run, in the model's order, as raw float32.\n"
     "\n"
-    "  --backend NAME    ref (default) or cpu\n"
-    "  --precision NAME  f32 (default) or bf16\n"
+    "  --backend NAME    ref (default), cpu or cuda\n"
+    "  --precision NAME  f32 (default), bf16, tf32, f16, int8, as far as the backend has them\n"
+    "  --device N        which GPU (default 0)\n"
     "  --threads N       threads of the backend (default: one a core)\n"
     "  --size WxH        where the model leaves its input's size open\n"
     "\n"
@@ -30,7 +31,7 @@ static const char help[] =
 typedef struct Options {
     const char *model, *backend;
     KerbPrecision precision;
-    int threads, width_px, height_px;
+    int threads, device, width_px, height_px;
 } Options;
 
 static KerbStatus load(const Options *o, const KerbOnnx *onnx, KerbGraph **out, KerbError *error)
@@ -98,7 +99,7 @@ static KerbStatus write_output(const KerbTensor *output, KerbError *error)
 static KerbStatus run(const Options *o, const KerbBackend *backend, const KerbGraph *g, KerbError *error)
 {
     KerbNet *net = NULL;
-    KerbCompileOptions options = { .threads = o->threads, .precision = o->precision };
+    KerbCompileOptions options = { .threads = o->threads, .device_id = o->device, .precision = o->precision };
     KerbStatus status = backend->compile(&net, g, &options, error);
     while (status == KERB_OK) {
         status = read_input(backend->input(net, 0), error);
@@ -142,8 +143,22 @@ static bool read_threads(const char *text, Options *o)
 
 static bool read_precision(const char *text, Options *o)
 {
-    o->precision = strcmp(text, "bf16") ? KERB_PRECISION_F32 : KERB_PRECISION_BF16;
-    return !strcmp(text, "bf16") || !strcmp(text, "f32");
+    static const struct {
+        const char *name;
+        KerbPrecision precision;
+    } known[] = { { "f32", KERB_PRECISION_F32 }, { "bf16", KERB_PRECISION_BF16 }, { "tf32", KERB_PRECISION_TF32 }, { "f16", KERB_PRECISION_F16 }, { "int8", KERB_PRECISION_INT8 } };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (!strcmp(text, known[i].name)) {
+            o->precision = known[i].precision;
+            return true;
+        }
+    return false;
+}
+
+static bool read_device(const char *text, Options *o)
+{
+    char end;
+    return sscanf(text, "%d%c", &o->device, &end) == 1 && o->device >= 0 && o->device < 64;
 }
 
 /* Goes on with -1; otherwise the exit code. */
@@ -151,7 +166,7 @@ static int read_options(int argc, char **argv, Options *o)
 {
     static const struct option options[] = {
         { "backend", required_argument, NULL, 'b' }, { "precision", required_argument, NULL, 'p' }, { "threads", required_argument, NULL, 't' },
-        { "size", required_argument, NULL, 's' },    { "help", no_argument, NULL, 'h' },            { 0 },
+        { "size", required_argument, NULL, 's' },    { "device", required_argument, NULL, 'd' },    { "help", no_argument, NULL, 'h' },            { 0 },
     };
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         bool ok = true;
@@ -160,6 +175,7 @@ static int read_options(int argc, char **argv, Options *o)
         case 'p': ok = read_precision(optarg, o); break;
         case 't': ok = read_threads(optarg, o); break;
         case 's': ok = read_size(optarg, o); break;
+        case 'd': ok = read_device(optarg, o); break;
         case 'h': fputs(help, stdout); return 0;
         default: ok = false;
         }
