@@ -16,6 +16,7 @@
 
 #define SONAME "libcudnn.so.9"
 #define OLDEST 90000
+#define TRIED_MAX 16
 
 typedef struct KerbCudnnSearch {
     KerbCudnn *dnn;
@@ -23,6 +24,8 @@ typedef struct KerbCudnnSearch {
     bool found;
     KerbText looked; /* folders without the library */
     KerbText seen;   /* libraries that are no good, and why */
+    struct { dev_t device; ino_t file; } tried[TRIED_MAX]; /* CUDA's folders are links to one another */
+    int n_tried;
 } KerbCudnnSearch;
 
 /* ---- one candidate */
@@ -90,16 +93,27 @@ static void kerb_cudnn_try(KerbCudnnSearch *s, const char *path)
 
 /* ---- where it may lie */
 
+/* False for a file that has been tried under another name. */
+static bool kerb_cudnn_is_new(KerbCudnnSearch *s, const struct stat *at)
+{
+    for (int i = 0; i < s->n_tried; i++) {
+        if (s->tried[i].device == at->st_dev && s->tried[i].file == at->st_ino) return false;
+    }
+    if (s->n_tried < TRIED_MAX) {
+        s->tried[s->n_tried].device = at->st_dev;
+        s->tried[s->n_tried++].file = at->st_ino;
+    }
+    return true;
+}
+
 static void kerb_cudnn_folder(KerbCudnnSearch *s, const char *folder)
 {
     char path[PATH_MAX];
     struct stat at;
     if (s->found || stat(folder, &at) || !S_ISDIR(at.st_mode)) return;
     if (snprintf(path, sizeof path, "%s/" SONAME, folder) >= (int)sizeof path) return;
-    if (access(path, F_OK) == 0)
-        kerb_cudnn_try(s, path);
-    else
-        kerb_text_append(&s->looked, "%s%s", s->looked.text ? ", " : "", folder);
+    if (stat(path, &at) != 0) kerb_text_append(&s->looked, "%s%s", s->looked.text ? ", " : "", folder);
+    else if (kerb_cudnn_is_new(s, &at)) kerb_cudnn_try(s, path);
 }
 
 /* Folders that a pattern matches, the last (newest) first. */
