@@ -106,9 +106,9 @@ static void kerb_resize_place(KerbResizeAxis *a, int64_t output)
 
 static double kerb_resize_weight(const KerbResizeAxis *a, int64_t k)
 {
-    if (a->same || a->attrs->mode == KERB_RESIZE_NEAREST) return a->attrs->zero_border && kerb_resize_outside(a, k) ? 0 : 1;
+    if (a->same) return 1;
     if (kerb_resize_outside(a, k) && (a->attrs->zero_border || a->attrs->exclude_outside)) return 0;
-    return kerb_resize_filter(a, k) / a->sum;
+    return a->attrs->mode == KERB_RESIZE_NEAREST ? 1 : kerb_resize_filter(a, k) / a->sum;
 }
 
 int kerb_resize_taps(const KerbResizeAttrs *attrs, int axis, int64_t in, int64_t out, double roi_start, double roi_end)

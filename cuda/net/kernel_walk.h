@@ -18,14 +18,14 @@ KERB_ITEM int64_t kerb_items_walk(const KerbWalk *w)
 }
 
 /* Where an item's elements lie in each operand. */
-typedef struct KerbSpan {
+typedef struct KerbStretch {
     int64_t at[KERB_WALKED], step[KERB_WALKED];
     int n, padding;
-} KerbSpan;
+} KerbStretch;
 
-KERB_ITEM KerbSpan kerb_walk_span(const KerbWalk *w, const int operands, int i)
+KERB_ITEM KerbStretch kerb_walk_span(const KerbWalk *w, const int operands, int i)
 {
-    KerbSpan s;
+    KerbStretch s;
     int last = w->rank - 1, groups = (w->dims[last] + 7) / 8, rest = i / groups, first = (i - rest * groups) * 8;
     s.n = kerb_min(8, w->dims[last] - first);
     s.padding = first + 8 >= w->dims[last] ? w->padding : 0;
@@ -43,7 +43,7 @@ KERB_ITEM KerbSpan kerb_walk_span(const KerbWalk *w, const int operands, int i)
 }
 
 /* Can eight elements be read (written) at a time? */
-KERB_ITEM bool kerb_walk_has_eight(const KerbWalk *w, const KerbSpan *s, const int operands)
+KERB_ITEM bool kerb_walk_has_eight(const KerbWalk *w, const KerbStretch *s, const int operands)
 {
     bool fits = s->step[0] == 1;
     KERB_UNROLL for (int k = 0; k < KERB_WALKED; k++)
@@ -51,7 +51,7 @@ KERB_ITEM bool kerb_walk_has_eight(const KerbWalk *w, const KerbSpan *s, const i
     return fits;
 }
 
-KERB_ITEM KerbEight kerb_walk_load8(const KerbWalk *w, const KerbSpan *s, const int k)
+KERB_ITEM KerbEight kerb_walk_load8(const KerbWalk *w, const KerbStretch *s, const int k)
 {
     if (s->step[k] == 1) return kerb_load8(w->of[k].data, w->of[k].type, s->at[k], s->n);
     KerbEight e;
@@ -60,23 +60,23 @@ KERB_ITEM KerbEight kerb_walk_load8(const KerbWalk *w, const KerbSpan *s, const 
     return e;
 }
 
-KERB_ITEM void kerb_walk_store8(const KerbWalk *w, const KerbSpan *s, KerbEight e)
+KERB_ITEM void kerb_walk_store8(const KerbWalk *w, const KerbStretch *s, KerbEight e)
 {
     kerb_store8(w->of[0].data, w->of[0].type, s->at[0], e, s->n, s->n + s->padding);
 }
 
-KERB_ITEM float kerb_walk_load(const KerbWalk *w, const KerbSpan *s, const int k, int e)
+KERB_ITEM float kerb_walk_load(const KerbWalk *w, const KerbStretch *s, const int k, int e)
 {
     return kerb_load(w->of[k].data, w->of[k].type, s->at[k] + e * s->step[k]);
 }
 
-KERB_ITEM int64_t kerb_walk_integer(const KerbWalk *w, const KerbSpan *s, const int k, int e)
+KERB_ITEM int64_t kerb_walk_integer(const KerbWalk *w, const KerbStretch *s, const int k, int e)
 {
     return kerb_load_integer(w->of[k].data, w->of[k].type, s->at[k] + e * s->step[k]);
 }
 
 /* After items that wrote one element after the other. */
-KERB_ITEM void kerb_walk_pad(const KerbWalk *w, const KerbSpan *s)
+KERB_ITEM void kerb_walk_pad(const KerbWalk *w, const KerbStretch *s)
 {
     if (s->padding) kerb_store_zeros(w->of[0].data, w->of[0].type, s->at[0] + s->n, s->padding);
 }
@@ -117,7 +117,7 @@ KERB_ITEM int64_t kerb_items_unary(const KerbUnaryArgs *a) { return a->act.kind 
 KERB_ITEM void kerb_item_unary(const KerbUnaryArgs *a, int i)
 {
     const KerbWalk *w = &a->walk;
-    KerbSpan s = kerb_walk_span(w, 2, i);
+    KerbStretch s = kerb_walk_span(w, 2, i);
     if (kerb_walk_has_eight(w, &s, 2)) {
         kerb_walk_store8(w, &s, kerb_act8(&a->act, kerb_walk_load8(w, &s, 1), 0, 0));
         return;
@@ -244,7 +244,7 @@ KERB_ITEM int64_t kerb_items_binary(const KerbBinaryArgs *a)
 KERB_ITEM void kerb_item_binary(const KerbBinaryArgs *a, int i)
 {
     const KerbWalk *w = &a->walk;
-    KerbSpan s = kerb_walk_span(w, 4, i);
+    KerbStretch s = kerb_walk_span(w, 4, i);
     bool prelu = a->act.kind == KERB_ACT_PRELU;
     if (kerb_walk_has_eight(w, &s, 4)) {
         KerbEight e = kerb_binary8(a->kind, kerb_walk_load8(w, &s, 1), kerb_walk_load8(w, &s, 2), a->fmod);
@@ -304,7 +304,7 @@ KERB_ITEM int64_t kerb_items_where(const KerbWhereArgs *a)
 KERB_ITEM void kerb_item_where(const KerbWhereArgs *a, int i)
 {
     const KerbWalk *w = &a->walk;
-    KerbSpan s = kerb_walk_span(w, 4, i);
+    KerbStretch s = kerb_walk_span(w, 4, i);
     int bytes = kerb_type_bytes(w->of[0].type);
     KERB_ROLLED for (int e = 0; e < s.n; e++) {
         bool yes = kerb_walk_integer(w, &s, 1, e) != 0;
@@ -323,7 +323,7 @@ KERB_ITEM void kerb_cast(const KerbWalked *to, int64_t to_at, const KerbWalked *
     else kerb_store(to->data, to->type, to_at, kerb_load(from->data, from->type, from_at));
 }
 
-KERB_ITEM void kerb_copy_fill(const KerbCopyArgs *a, const KerbSpan *s)
+KERB_ITEM void kerb_copy_fill(const KerbCopyArgs *a, const KerbStretch *s)
 {
     const KerbWalked *y = &a->walk.of[0];
     if (s->step[0] == 1 && kerb_type_has_eight(y->type)) {
@@ -343,7 +343,7 @@ KERB_ITEM void kerb_item_copy(const KerbCopyArgs *a, int i)
 {
     const KerbWalk *w = &a->walk;
     const KerbWalked *y = &w->of[0], *x = &w->of[1];
-    KerbSpan s = kerb_walk_span(w, 2, i);
+    KerbStretch s = kerb_walk_span(w, 2, i);
     if (!x->data) {
         kerb_copy_fill(a, &s);
     } else if (x->type != y->type && kerb_walk_has_eight(w, &s, 2)) {
@@ -382,7 +382,7 @@ KERB_ITEM void kerb_item_quantize(const KerbQuantizeArgs *a, int i)
 {
     const KerbWalk *w = &a->walk;
     const KerbWalked *y = &w->of[0], *x = &w->of[1];
-    KerbSpan s = kerb_walk_span(w, 4, i);
+    KerbStretch s = kerb_walk_span(w, 4, i);
     uint8_t *to = (uint8_t *)y->data + s.at[0];
     if (s.n == 8 && kerb_type_bytes(y->type) == 1 && s.step[0] == 1 && kerb_is_aligned(to, 8) && kerb_type_has_eight(x->type) && s.step[1] == 1) {
         KerbEight v = kerb_walk_load8(w, &s, 1);
@@ -406,7 +406,7 @@ KERB_ITEM void kerb_item_dequantize(const KerbQuantizeArgs *a, int i)
 {
     const KerbWalk *w = &a->walk;
     const KerbWalked *y = &w->of[0], *x = &w->of[1];
-    KerbSpan s = kerb_walk_span(w, 4, i);
+    KerbStretch s = kerb_walk_span(w, 4, i);
     if (s.n == 8 && x->type == KERB_I8 && s.step[1] == 1 && s.step[0] == 1 && kerb_type_has_eight(y->type)) {
         KerbEight v = kerb_walk_load8(w, &s, 1);
         KERB_LANES v.v[l] = (v.v[l] - (w->of[3].data ? kerb_walk_load(w, &s, 3, l) : 0.0f)) * kerb_walk_load(w, &s, 2, l);
@@ -437,7 +437,7 @@ KERB_ITEM int64_t kerb_gather_index(const KerbGatherArgs *a, int64_t index)
 KERB_ITEM void kerb_item_gather(const KerbGatherArgs *a, int i)
 {
     const KerbWalk *w = &a->walk;
-    KerbSpan s = kerb_walk_span(w, 3, i);
+    KerbStretch s = kerb_walk_span(w, 3, i);
     int bytes = kerb_type_bytes(w->of[0].type);
     int64_t first = kerb_gather_index(a, kerb_walk_integer(w, &s, 2, 0)) * a->axis_stride;
     bool one = s.step[2] == 0; /* index for all eight */
