@@ -26,7 +26,7 @@ static const char help[] =
     "  --sm SM           compute capability of the GPU, without the dot (default 90)\n"
     "  --precision P     fp32, tf32, fp16 (default), bf16, int8 (for quantised models)\n"
     "  --size WxH        for models that take any size: in place of what their card says\n"
-    "  --limit N         at most N patterns, evenly chosen; the others are skipped\n"
+    "  --part K/N        only every N-th pattern from the K-th (0..N-1) on; the others are skipped\n"
     "  --verbose         a line for every pattern, with the engine that was taken\n"
     "  --json            one JSON object on standard output; the summary goes to standard error\n"
     "\n"
@@ -38,7 +38,7 @@ static const char help[] =
     "Example: kerb-plans --sm 87 --precision fp16 deeplabv3.onnx\n";
 
 typedef struct Options {
-    int sm, width_px, height_px, limit;
+    int sm, width_px, height_px, part, parts;
     KerbPrecision precision;
     bool verbose, json;
 } Options;
@@ -141,18 +141,15 @@ static KerbStatus try_pattern(const Options *o, KerbPlans *plans, const Pattern 
 
 static KerbStatus try_all(const Options *o, KerbPlans *plans, const Patterns *patterns, Totals *t, KerbError *error)
 {
-    int left = 0, seen = 0;
+    int seen = 0;
     KerbStatus status = KERB_OK;
-    for (int i = 0; i < patterns->n; i++) left += !patterns->list[i].depthwise;
     for (int i = 0; i < patterns->n && status == KERB_OK; i++) {
         const Pattern *p = &patterns->list[i];
         if (p->depthwise) {
             say(o, t, p, "skipped", "depthwise: an own kernel does it");
             continue;
         }
-        bool chosen = o->limit <= 0 || o->limit >= left || (int64_t)seen * o->limit / left != (int64_t)(seen + 1) * o->limit / left;
-        seen++;
-        if (chosen) status = try_pattern(o, plans, p, t, error);
+        if (seen++ % o->parts == o->part) status = try_pattern(o, plans, p, t, error);
         else t->skipped++;
     }
     return status;
@@ -215,10 +212,10 @@ int main(int argc, char **argv)
 {
     static const struct option long_options[] = {
         { "sm", required_argument, NULL, 's' },    { "precision", required_argument, NULL, 'p' }, { "size", required_argument, NULL, 'z' },
-        { "limit", required_argument, NULL, 'l' }, { "verbose", no_argument, NULL, 'v' },         { "json", no_argument, NULL, 'j' },
+        { "part", required_argument, NULL, 'k' }, { "verbose", no_argument, NULL, 'v' },         { "json", no_argument, NULL, 'j' },
         { "help", no_argument, NULL, 'h' },        { NULL, 0, NULL, 0 },
     };
-    Options o = { .sm = 90, .precision = KERB_PRECISION_F16 };
+    Options o = { .sm = 90, .parts = 1, .precision = KERB_PRECISION_F16 };
     KerbCudaDevice device;
     char json[1024];
     for (int c; (c = getopt_long(argc, argv, "vh", long_options, NULL)) != -1;) {
@@ -237,7 +234,10 @@ int main(int argc, char **argv)
             if (sscanf(optarg, "%dx%d", &o.width_px, &o.height_px) != 2 || o.width_px < 1 || o.height_px < 1)
                 return usage_error("--size %s: WIDTHxHEIGHT", optarg);
             break;
-        case 'l': o.limit = atoi(optarg); break;
+        case 'k':
+            if (sscanf(optarg, "%d/%d", &o.part, &o.parts) != 2 || o.parts < 1 || o.part < 0 || o.part >= o.parts)
+                return usage_error("--part %s: K/N, where 0 <= K < N", optarg);
+            break;
         case 'v': o.verbose = true; break;
         case 'j': o.json = true; break;
         case 'h': fputs(help, stdout); return EXIT_ALL_PASSED;
