@@ -46,6 +46,30 @@ KerbTensor kerb_tensor_channels_last(void *data, KerbDtype dtype, int rank, cons
     return t;
 }
 
+KerbTensor kerb_tensor_view_nchw(const KerbTensor *t, int channel_axis)
+{
+    KerbTensor view = *t;
+    if (channel_axis < 0 && t->rank == 3) { /* (1, h, w) */
+        view.rank = 4;
+        for (int i = 3; i > 1; i--) {
+            view.dims[i] = t->dims[i - 1];
+            view.strides[i] = t->strides[i - 1];
+        }
+        view.dims[1] = 1;
+        view.strides[1] = 0;
+    } else if (channel_axis > 1 && channel_axis < 4 && t->rank == 4) { /* (1, h, w, C) */
+        int to = 2;
+        for (int i = 1; i < 4; i++) {
+            if (i == channel_axis) continue;
+            view.dims[to] = t->dims[i];
+            view.strides[to++] = t->strides[i];
+        }
+        view.dims[1] = t->dims[channel_axis];
+        view.strides[1] = t->strides[channel_axis];
+    }
+    return view;
+}
+
 int64_t kerb_tensor_elements(const KerbTensor *t)
 {
     int64_t n = 1;

@@ -32,6 +32,9 @@ typedef struct KerbTensor {
 KerbTensor kerb_tensor(void *data, KerbDtype dtype, int rank, const int64_t dims[]);
 /* Dense channels-last: axis 1 is innermost (rank >= 3); otherwise as kerb_tensor(). `channels_padded` >= dims[1]: elements a pixel takes. */
 KerbTensor kerb_tensor_channels_last(void *data, KerbDtype dtype, int rank, const int64_t dims[], int64_t channels_padded);
+/* The same memory as (1, C, h, w), whatever axis of `t` the channels are on: of rank 4 any, of rank 3 (1, h, w) none (channel_axis -1: C is 1). What fits
+ * neither comes back as it is. */
+KerbTensor kerb_tensor_view_nchw(const KerbTensor *t, int channel_axis);
 int64_t kerb_tensor_elements(const KerbTensor *t); /* 1 for a scalar */
 size_t kerb_tensor_bytes(const KerbTensor *t);     /* of a dense tensor of this type and shape */
 bool kerb_tensor_is_dense(const KerbTensor *t);    /* row-major without gaps */

@@ -67,18 +67,6 @@ static KerbStatus compile_on_best(KerbPipeline *p, KerbError *error)
     return status;
 }
 
-/* The picture input as 1 x C x H x W, whichever order the model has. */
-static KerbTensor picture_view(const KerbModelInput *in, const KerbTensor *t)
-{
-    KerbTensor view = *t;
-    static const int nhwc[4] = { 0, 3, 1, 2 };
-    for (int i = 0; i < 4 && in->nhwc; i++) {
-        view.dims[i] = t->dims[nhwc[i]];
-        view.strides[i] = t->strides[nhwc[i]];
-    }
-    return view;
-}
-
 KerbStatus kerb_pipeline_compile(KerbPipeline *p, int net_width_px, int net_height_px, KerbError *error)
 {
     if (p->net && p->net_width_px == net_width_px && p->net_height_px == net_height_px) return KERB_OK;
@@ -93,8 +81,9 @@ KerbStatus kerb_pipeline_compile(KerbPipeline *p, int net_width_px, int net_heig
     }
     p->net_width_px = net_width_px;
     p->net_height_px = net_height_px;
-    p->input = picture_view(&p->model->input, p->backend->input(p->net, 0));
-    for (int i = 0; i < p->graph->n_heads; i++) p->scores[i] = kerb_head_scores(&p->graph->heads[i], p->backend->output(p->net, i));
+    p->input = kerb_tensor_view_nchw(p->backend->input(p->net, 0), p->model->input.nhwc ? 3 : 1);
+    for (int i = 0; i < p->graph->n_heads; i++)
+        p->scores[i] = kerb_tensor_view_nchw(p->backend->output(p->net, i), p->graph->heads[i].channel_axis);
     pthread_mutex_lock(&p->mutex);
     p->compile_ns += kerb_now_ns() - begin;
     p->stats_width_px = net_width_px;

@@ -5,30 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-KerbTensor kerb_head_scores(const KerbHead *head, const KerbTensor *output)
-{
-    KerbTensor t = *output;
-    if (head->channel_axis < 0 && t.rank == 3) { /* (1, h, w) */
-        t.rank = 4;
-        for (int i = 3; i > 1; i--) {
-            t.dims[i] = output->dims[i - 1];
-            t.strides[i] = output->strides[i - 1];
-        }
-        t.dims[1] = 1;
-        t.strides[1] = 0;
-    } else if (head->channel_axis > 1 && t.rank == 4) { /* (1, h, w, C) */
-        int axis = head->channel_axis, to = 2;
-        for (int i = 1; i < 4; i++) {
-            if (i == axis) continue;
-            t.dims[to] = output->dims[i];
-            t.strides[to++] = output->strides[i];
-        }
-        t.dims[1] = output->dims[axis];
-        t.strides[1] = output->strides[axis];
-    }
-    return t;
-}
-
 /* One axis: the centre of cell i lies at (i + 0.5) * cell + origin, in network pixels. */
 typedef struct CellAxis {
     double cell, origin;
@@ -101,7 +77,7 @@ static KerbStatus map_head(const KerbModel *model, const KerbModelOutput *chosen
                            KerbOutHead *out, KerbError *error)
 {
     KerbTensor shape = kerb_tensor(NULL, v->dtype, v->rank, v->dims);
-    shape = kerb_head_scores(head, &shape);
+    shape = kerb_tensor_view_nchw(&shape, head->channel_axis);
     if (shape.rank != 4 || shape.dims[0] != 1)
         return kerb_fail(error, KERB_ERROR_ASSET, "%s: the output \"%s\" has rank %d; scores of 1 x classes x height x width are expected",
                          model->path, head->name, v->rank);

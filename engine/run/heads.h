@@ -9,7 +9,4 @@
 KerbStatus kerb_heads_map(const KerbModel *model, const KerbGraph *built, int net_width_px, int net_height_px, KerbOutHead heads[],
                           KerbError *error);
 
-/* The backend's output as 1 x C x h x w, whatever its axes were. */
-KerbTensor kerb_head_scores(const KerbHead *head, const KerbTensor *output);
-
 #endif

@@ -65,13 +65,13 @@ static void test_resize(void **state)
 static void test_views(void **state)
 {
     KerbHead channels_last = {.channel_axis = 3}, labels = {.channel_axis = -1, .kind = KERB_HEAD_LABELS}, plain = {.channel_axis = 1};
-    KerbTensor t = kerb_tensor(NULL, KERB_F32, 4, (int64_t[]){ 1, 5, 7, 3 }), v = kerb_head_scores(&channels_last, &t);
+    KerbTensor t = kerb_tensor(NULL, KERB_F32, 4, (int64_t[]){ 1, 5, 7, 3 }), v = kerb_tensor_view_nchw(&t, channels_last.channel_axis);
     assert_memory_equal(v.dims, ((int64_t[]){ 1, 3, 5, 7 }), 4 * sizeof(int64_t));
     assert_memory_equal(v.strides, ((int64_t[]){ 105, 1, 21, 3 }), 4 * sizeof(int64_t));
-    v = kerb_head_scores(&plain, &t);
+    v = kerb_tensor_view_nchw(&t, plain.channel_axis);
     assert_memory_equal(v.dims, t.dims, 4 * sizeof(int64_t));
     t = kerb_tensor(NULL, KERB_I64, 3, (int64_t[]){ 1, 5, 7 });
-    v = kerb_head_scores(&labels, &t);
+    v = kerb_tensor_view_nchw(&t, labels.channel_axis);
     assert_int_equal(v.rank, 4);
     assert_memory_equal(v.dims, ((int64_t[]){ 1, 1, 5, 7 }), 4 * sizeof(int64_t));
     assert_memory_equal(v.strides + 2, ((int64_t[]){ 7, 1 }), 2 * sizeof(int64_t));
