@@ -316,6 +316,13 @@ static void case_record(Case *c, const CaseTensor *y, CaseNear near)
     memcpy(r->images[r->n++], y->image, y->bytes);
 }
 
+void case_record_free(CaseRecord *record)
+{
+    for (int i = 0; i < record->n; i++) free(record->images[i]);
+    free(record->images);
+    *record = (CaseRecord){ 0 };
+}
+
 void case_expect_tensor(Case *c, CaseTensor *y, const KerbTensor *expected, CaseNear near)
 {
     int64_t n = kerb_tensor_elements(expected);

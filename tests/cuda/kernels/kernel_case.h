@@ -30,6 +30,7 @@ typedef struct CaseRecord {
     uint8_t **images;
     int n, capacity, at;
 } CaseRecord;
+void case_record_free(CaseRecord *record);
 
 typedef struct Case {
     bool device;         /* launches go to the runtime (GPU or stand-in); else the items are run by the caller */

@@ -10,15 +10,22 @@
 
 #include "kernel_case.h"
 
+/* The items alone, in the test's own loops and on host memory; then through the launchers: the same bits. */
 static void run_family(void (*family)(Case *))
 {
-    Case c = { .device = true, .seed = 20240607 };
+    CaseRecord record = { 0 };
+    Case items = { .record = &record, .seed = 20240607 }, c = { .device = true, .record = &record, .seed = items.seed };
+    family(&items);
+    case_end(&items);
+    assert_int_equal(items.failures, 0);
     assert_int_equal(cudaStreamCreate(&c.stream), cudaSuccess);
     family(&c);
     case_end(&c);
     assert_int_equal(cudaStreamDestroy(c.stream), cudaSuccess);
+    case_record_free(&record);
     print_message("%d checks\n", c.checks);
     assert_int_equal(c.failures, 0);
+    assert_int_equal(c.bit_differences, 0);
     assert_true(c.checks > 0);
 }
 
