@@ -214,8 +214,11 @@ static int read_options(int argc, char **argv, Options *o, const char **backend)
     return -1;
 }
 
+static void log_line(void *user, KerbLogLevel level, const char *line) { fprintf(stderr, "%s\n", line); }
+
 int main(int argc, char **argv)
 {
+    kerb_set_log(log_line, NULL, KERB_LOG_WARNING); /* KERB_LOG=debug: what the backend makes of each node */
     Options o = { .run = { .passes = true, .threads = 1 } };
     const char *backend = "ref";
     int code = read_options(argc, argv, &o, &backend);
