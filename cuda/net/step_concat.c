@@ -49,14 +49,14 @@ KerbStatus kerb_cuda_zero_padding(KerbCompiler *c, const KerbNode *n, const Kerb
 
 KerbStatus kerb_cuda_concat_slice(KerbCompiler *c, const KerbNode *n, uint32_t x, uint32_t y, const KerbOperand *out, int axis, int64_t at, bool *there)
 {
-    *there = c->slot[x] == y && c->slot_channel[x] == at;
-    if (*there) return KERB_OK;
     KerbOperand from, slice = *out;
-    KerbStatus status = kerb_cuda_value(c, x, &from);
+    KerbStatus status = kerb_cuda_value(c, x, &from); /* what the host made goes to its place now */
+    *there = c->slot[x] == y && c->slot_channel[x] == at;
+    if (*there || status) return status;
     slice.t.dims[axis] = c->g->values[x].dims[axis];
     slice.offset += (size_t)(at * out->t.strides[axis]) * kerb_dtype_bytes(out->t.dtype);
     slice.loose = true; /* exactly its channels are written: others may be there already */
-    return status ? status : kerb_cuda_copy(c, n, &from, &slice);
+    return kerb_cuda_copy(c, n, &from, &slice);
 }
 
 KerbStatus kerb_cuda_compile_concat(KerbCompiler *c, const KerbNode *n, bool *done)

@@ -36,7 +36,10 @@ KerbStatus kerb_cuda_compile_ref(KerbCompiler *c, const KerbNode *n)
     KerbTensor *tensors = kerb_cuda_object(c, (size_t)total * sizeof *tensors);
     KerbStatus status = o && tensors ? KERB_OK : KERB_ERROR_MEMORY;
     for (int i = 0; i < n->n_inputs && !status; i++) status = kerb_cuda_host_value(c, n->inputs[i], &o[i]);
-    for (int i = 0; i < n->n_outputs && !status; i++) status = kerb_cuda_place_host(c, n->outputs[i], &o[n->n_inputs + i]);
+    for (int i = 0; i < n->n_outputs && !status; i++) {
+        status = kerb_cuda_place_host(c, n->outputs[i], &o[n->n_inputs + i]);
+        c->values[n->outputs[i]] = (KerbOperand){.root = KERB_NO_ROOT}; /* somebody may have begun, and found that it cannot */
+    }
     if (status) return status;
     KerbStep *step = kerb_cuda_step(c, &kerb_ref_step, n, o, total, sizeof(KerbRefStep));
     if (!step) return KERB_ERROR_MEMORY;

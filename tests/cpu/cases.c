@@ -111,10 +111,17 @@ static KerbStatus kerb_case_evaluate(const KerbGraph *g, KerbTensor *t, KerbErro
     return KERB_OK;
 }
 
+KerbPrecision kerb_case_precision(KerbPrecision asked)
+{
+    const char *name = getenv("KERB_CASE_PRECISION");
+    return asked == KERB_PRECISION_F32 && name && !strcmp(name, "f16") ? KERB_PRECISION_F16 : asked;
+}
+
 KerbCaseResult kerb_case_run(const KerbGraph *g, KerbRandom *r, int threads, KerbPrecision precision)
 {
     KerbCaseResult result = {0};
     KerbError error = {0};
+    precision = kerb_case_precision(precision);
     KerbNet *cpu = NULL;
     KerbArena *arena = kerb_arena_new(0);
     KerbTensor *expected = kerb_case_reference(g, arena);
@@ -126,6 +133,7 @@ KerbCaseResult kerb_case_run(const KerbGraph *g, KerbRandom *r, int threads, Ker
         for (int64_t j = 0, n = kerb_tensor_elements(a); j < n; j++) {
             double v = kerb_random_float(r);
             if (precision == KERB_PRECISION_BF16) v = kerb_bf16_to_f32(kerb_f32_to_bf16((float)v)); /* both see the same numbers */
+            if (precision == KERB_PRECISION_F16) v = (double)kerb_f16_to_f32(kerb_f32_to_f16((float)v));
             kerb_tensor_set(a, j, v);
             kerb_tensor_set(b, j, v);
         }

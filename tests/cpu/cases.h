@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Small graphs made of random numbers, run on the reference and on the CPU backend and compared. */
+/* Small graphs made of random numbers, run on the reference and on the backend that the test is linked with (cpu, cuda), and compared. */
 #ifndef KERB_TESTS_CPU_CASES_H
 #define KERB_TESTS_CPU_CASES_H
 
@@ -25,10 +25,12 @@ KerbNode *kerb_case_node(KerbGraph *g, KerbOp op, int n_inputs, const uint32_t i
 void kerb_case_output(KerbGraph *g, uint32_t value);
 
 typedef struct KerbCaseResult {
-    double worst; /* largest |cpu - ref| / (1 + |ref|) */
+    double worst; /* largest |result - ref| / (1 + |ref|) */
     double rms;   /* of the difference over RMS of the reference */
     int failed;   /* 1: could not be run; the message was printed */
 } KerbCaseResult;
+/* What cases run in: the precision that a family asks for, or KERB_CASE_PRECISION (f16) of the environment where it asks for f32. */
+KerbPrecision kerb_case_precision(KerbPrecision asked);
 /* Random inputs; compares every output; runs twice, so that a run that spoils memory for the next one shows. */
 KerbCaseResult kerb_case_run(const KerbGraph *g, KerbRandom *r, int threads, KerbPrecision precision);
 

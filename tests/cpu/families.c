@@ -18,6 +18,8 @@ static double kerb_tolerance(double k)
     return 8e-6 * sqrt(k);
 }
 #define RMS_LIMIT 4e-6
+/* Of anything that is kept in f16 (11 bits) between two or three nodes, on numbers of the order of 1. */
+#define F16_LIMIT 0.02
 
 static const char *kerb_shape(const KerbGraph *g, uint32_t v, char *buffer, size_t bytes)
 {
@@ -26,6 +28,7 @@ static const char *kerb_shape(const KerbGraph *g, uint32_t v, char *buffer, size
 
 static int kerb_report(const char *family, int index, const KerbGraph *g, KerbCaseResult result, double limit)
 {
+    if (kerb_case_precision(KERB_PRECISION_F32) == KERB_PRECISION_F16 && limit > 0) limit = fmax(limit, F16_LIMIT);
     if (!result.failed && result.worst <= limit) return 0;
     KerbText text = {0};
     char x[64], y[64];
@@ -145,7 +148,8 @@ static int kerb_check_conv(int count, KerbPrecision precision, const char *name)
         /* bf16 keeps 8 bits: the weights' rounding alone is 2^-9 of each product, so sqrt(K) * 2^-9 of the sum, and 2^-8 of the result
          * where it is kept. */
         double limit = precision == KERB_PRECISION_BF16 ? 0.004 * (4 + 4 * sqrt(depth)) : kerb_tolerance(depth);
-        if (precision == KERB_PRECISION_F32 && result.rms > RMS_LIMIT) limit = 0;
+        if (kerb_case_precision(precision) == KERB_PRECISION_F16) limit = 0.0005 * (4 + 4 * sqrt(depth)); /* 11 bits in place of 8 */
+        if (kerb_case_precision(precision) == KERB_PRECISION_F32 && result.rms > RMS_LIMIT) limit = 0;
         failed += kerb_report(name, i, g, result, limit);
         if (limit > 0) worst = fmax(worst, result.worst / limit);
         kerb_graph_free(&g);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The program of both tiers. N_CONVOLUTIONS and N_OTHERS (cases of each other family) are defined before this is included. */
+/* The program of both tiers. N_CONVOLUTIONS and N_OTHERS (cases of each other family) are defined before this is included; LARGE_ELSEWHERE where the
+ * large convolutions are another tier's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,10 +17,12 @@ static void check_convolutions_bf16(void **state)
 {
     assert_int_equal(kerb_check_convolutions_bf16(N_OTHERS), 0);
 }
+#ifndef LARGE_ELSEWHERE
 static void check_large_convolutions(void **state)
 {
     assert_int_equal(kerb_check_large_convolutions(), 0);
 }
+#endif
 static void check_pools(void **state)
 {
     assert_int_equal(kerb_check_pools(N_OTHERS), 0);
@@ -62,7 +65,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(check_convolutions),
         cmocka_unit_test(check_convolutions_bf16),
+#ifndef LARGE_ELSEWHERE
         cmocka_unit_test(check_large_convolutions),
+#endif
         cmocka_unit_test(check_pools),
         cmocka_unit_test(check_elementwise),
         cmocka_unit_test(check_concats),
