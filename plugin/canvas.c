@@ -9,6 +9,7 @@
 void kerb_canvas_init(KerbCanvas *canvas)
 {
     canvas->allocator = kerb_allocator_new();
+    canvas->cuda = NULL;
     canvas->any_layout = FALSE;
 }
 
@@ -24,6 +25,7 @@ gboolean kerb_canvas_propose(KerbCanvas *canvas, GstQuery *query, guint min)
     GstVideoInfo info;
     gst_query_parse_allocation(query, &caps, &need_pool);
     if (!caps || !gst_video_info_from_caps(&info, caps)) return FALSE;
+    if (kerb_cuda_has_feature(caps)) return canvas->cuda && kerb_cuda_propose(canvas->cuda, query, caps, min);
     GstAllocationParams params;
     gst_allocation_params_init(&params);
     params.align = KERB_PAGE_BYTES - 1;
@@ -61,6 +63,10 @@ gboolean kerb_canvas_decide(KerbCanvas *canvas, GstQuery *query, guint min)
     GstVideoInfo info;
     gst_query_parse_allocation(query, &caps, NULL);
     if (!caps || !gst_video_info_from_caps(&info, caps)) return FALSE;
+    if (kerb_cuda_has_feature(caps)) {
+        canvas->any_layout = TRUE; /* device memory has a pitch of its own: who takes it reads GstVideoMeta */
+        return canvas->cuda && kerb_cuda_decide(canvas->cuda, query, caps, min);
+    }
     GstBufferPool *pool = NULL;
     guint size = (guint)GST_VIDEO_INFO_SIZE(&info), at_least = 0, at_most = 0;
     gboolean has_pool = gst_query_get_n_allocation_pools(query) > 0;

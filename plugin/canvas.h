@@ -4,12 +4,13 @@
 #ifndef KERB_PLUGIN_CANVAS_H
 #define KERB_PLUGIN_CANVAS_H
 
-#include "kerb.h"
+#include "cuda.h"
 #include <gst/base/gstbasetransform.h>
 #include <gst/video/video.h>
 
 typedef struct KerbCanvas {
     GstAllocator *allocator;
+    KerbCuda *cuda;      /* borrowed; NULL: frames in CUDA memory are not taken */
     gboolean any_layout; /* the element downstream reads GstVideoMeta: buffers may keep a layout that is not the default one */
 } KerbCanvas;
 

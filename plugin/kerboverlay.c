@@ -172,7 +172,7 @@ static gboolean kerb_overlay_sink_event(GstBaseTransform *transform, GstEvent *e
 
 static gboolean kerb_overlay_accept_caps(GstBaseTransform *transform, GstPadDirection direction, GstCaps *caps)
 {
-    if (direction == GST_PAD_SINK && kerb_video_accept_caps(caps)) return TRUE;
+    if (direction == GST_PAD_SINK && kerb_video_accept_caps(caps, FALSE)) return TRUE;
     return GST_BASE_TRANSFORM_CLASS(kerb_overlay_parent_class)->accept_caps(transform, direction, caps);
 }
 

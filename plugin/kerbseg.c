@@ -18,10 +18,11 @@ GST_DEBUG_CATEGORY(kerb_seg_debug);
 G_DEFINE_TYPE(KerbSeg, kerb_seg, GST_TYPE_BASE_TRANSFORM)
 GST_ELEMENT_REGISTER_DEFINE(kerbseg, "kerbseg", GST_RANK_NONE, kerb_seg_get_type())
 
+#define KERB_SEG_CAPS KERB_VIDEO_CUDA_CAPS "; " KERB_VIDEO_CAPS
 static GstStaticPadTemplate kerb_seg_sink_template =
-    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(KERB_VIDEO_CAPS));
+    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(KERB_SEG_CAPS));
 static GstStaticPadTemplate kerb_seg_src_template =
-    GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(KERB_VIDEO_CAPS));
+    GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(KERB_SEG_CAPS));
 static GstStaticPadTemplate kerb_seg_labels_template =
     GST_STATIC_PAD_TEMPLATE("labels", GST_PAD_SRC, GST_PAD_REQUEST, GST_STATIC_CAPS(KERB_MAP_CAPS));
 static GstStaticPadTemplate kerb_seg_confidence_template =
@@ -121,6 +122,34 @@ static void kerb_seg_make_display(KerbSeg *self)
     if (complaint) kerb_post_setting(GST_ELEMENT(self), complaint);
 }
 
+/* The settings as they are: may the network run on a GPU? Then GStreamer's CUDA library is worth loading. */
+static gboolean kerb_seg_may_use_cuda(KerbSeg *self)
+{
+    g_mutex_lock(&self->lock);
+    const gchar *backend = self->settings.backend;
+    gboolean may = !backend || !*backend || !strcmp(backend, "auto") || !strcmp(backend, "cuda");
+    g_mutex_unlock(&self->lock);
+    return may;
+}
+
+static gboolean kerb_seg_open_cuda(KerbSeg *self)
+{
+    return kerb_seg_may_use_cuda(self) && kerb_cuda_open(&self->cuda, GST_ELEMENT(self), self->settings.cuda_device_id);
+}
+
+/* With a pipeline open. A model of free size is compiled only when the caps are known: until then the first backend that works is as good as chosen. */
+static gboolean kerb_seg_will_use_cuda(KerbSeg *self)
+{
+    KerbStats stats;
+    KerbDevice devices[64];
+    if (!kerb_seg_may_use_cuda(self)) return FALSE;
+    kerb_get_stats(self->pipeline, &stats);
+    if (stats.backend[0] || !g_strcmp0(self->settings.backend, "cuda")) return !stats.backend[0] || g_str_has_prefix(stats.backend, "cuda");
+    int n = MIN(kerb_devices(devices, G_N_ELEMENTS(devices)), (int)G_N_ELEMENTS(devices)), i = 0;
+    while (i < n && !devices[i].usable) i++;
+    return i < n && !strcmp(devices[i].name, "cuda");
+}
+
 /* READY to PAUSED: the model is opened here, so that what is wrong with it is said before any data flows. */
 static gboolean kerb_seg_start(GstBaseTransform *transform)
 {
@@ -145,7 +174,8 @@ static gboolean kerb_seg_start(GstBaseTransform *transform)
     self->warned_us = 0;
     self->failed = FALSE;
     g_mutex_unlock(&self->lock);
-    self->has_format = FALSE;
+    self->has_format = self->on_gpu = FALSE;
+    self->takes_cuda = kerb_seg_will_use_cuda(self) && kerb_seg_open_cuda(self);
     kerb_allocator_set_pipeline(self->canvas.allocator, pipeline);
     kerb_seg_make_display(self);
     gst_base_transform_set_qos_enabled(transform, FALSE); /* whoever sets the base class's `qos`: video is never dropped */
@@ -176,6 +206,7 @@ static GstStateChangeReturn kerb_seg_change_state(GstElement *element, GstStateC
 {
     /* Before the pads are deactivated, which waits for the streaming thread: that may be waiting for the ring. */
     if (change == GST_STATE_CHANGE_PAUSED_TO_READY) kerb_seg_set_flushing(KERB_SEG(element), TRUE);
+    if (change == GST_STATE_CHANGE_NULL_TO_READY) KERB_SEG(element)->takes_cuda = kerb_seg_open_cuda(KERB_SEG(element));
     return GST_ELEMENT_CLASS(kerb_seg_parent_class)->change_state(element, change);
 }
 
@@ -185,6 +216,10 @@ static gboolean kerb_seg_query(GstBaseTransform *transform, GstPadDirection dire
 {
     KerbSeg *self = KERB_SEG(transform);
     if (direction == GST_PAD_SINK && GST_QUERY_IS_SERIALIZED(query)) kerb_seg_drain(self);
+    /* In any state: elements downstream, which become READY first, ask too. */
+    if (GST_QUERY_TYPE(query) == GST_QUERY_CONTEXT && kerb_seg_may_use_cuda(self) &&
+        kerb_cuda_answer(&self->cuda, GST_ELEMENT(self), self->settings.cuda_device_id, query))
+        return TRUE;
     if (direction == GST_PAD_SRC && GST_QUERY_TYPE(query) == GST_QUERY_SCHEDULING) {
         /* Frames leave when they are done, not when they are pulled. */
         gst_query_set_scheduling(query, GST_SCHEDULING_FLAG_SEQUENTIAL, 1, -1, 0);
@@ -205,8 +240,20 @@ static gboolean kerb_seg_src_event(GstBaseTransform *transform, GstEvent *event)
 
 static gboolean kerb_seg_accept_caps(GstBaseTransform *transform, GstPadDirection direction, GstCaps *caps)
 {
-    if (direction == GST_PAD_SINK && kerb_video_accept_caps(caps)) return TRUE;
+    if (direction == GST_PAD_SINK && kerb_video_accept_caps(caps, KERB_SEG(transform)->takes_cuda)) return TRUE;
     return kerb_seg_parent()->accept_caps(transform, direction, caps);
+}
+
+/* The same on both sides, without CUDA memory where the network does not run on a GPU. */
+static GstCaps *kerb_seg_transform_caps(GstBaseTransform *transform, GstPadDirection direction, GstCaps *caps, GstCaps *filter)
+{
+    GstCaps *same = gst_caps_copy(caps);
+    for (guint i = gst_caps_get_size(same); i-- > 0 && !KERB_SEG(transform)->takes_cuda;)
+        if (gst_caps_features_contains(gst_caps_get_features(same, i), KERB_CUDA_FEATURE)) gst_caps_remove_structure(same, i);
+    if (!filter) return same;
+    GstCaps *wanted = gst_caps_intersect_full(filter, same, GST_CAPS_INTERSECT_FIRST);
+    gst_caps_unref(same);
+    return wanted;
 }
 
 /* Frames of upstream's that may be here at a time. Live: those that wait, one at the network, one offered to it. */
@@ -312,6 +359,7 @@ static void kerb_seg_finalize(GObject *object)
     gst_flow_combiner_free(self->flows);
     kerb_look_clear(&self->look);
     kerb_canvas_clear(&self->canvas);
+    kerb_cuda_clear(&self->cuda);
     g_mutex_clear(&self->lock);
     g_cond_clear(&self->cond);
     G_OBJECT_CLASS(kerb_seg_parent_class)->finalize(object);
@@ -340,6 +388,7 @@ static void kerb_seg_class_init(KerbSegClass *klass)
     klass->stop = kerb_seg_stop;
     klass->set_caps = kerb_seg_set_caps;
     klass->accept_caps = kerb_seg_accept_caps;
+    klass->transform_caps = kerb_seg_transform_caps;
     klass->query = kerb_seg_query;
     klass->sink_event = kerb_seg_sink_event;
     klass->src_event = kerb_seg_src_event;
@@ -363,6 +412,8 @@ static void kerb_seg_init(KerbSeg *self)
     g_mutex_init(&self->lock);
     g_cond_init(&self->cond);
     kerb_canvas_init(&self->canvas);
+    kerb_cuda_init(&self->cuda);
+    self->canvas.cuda = &self->cuda;
     kerb_look_init(&self->look);
     self->settings = (KerbSegSettings){.backend = g_strdup("auto"),
                                        .slots = 2,

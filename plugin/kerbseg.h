@@ -43,6 +43,7 @@ typedef struct KerbSegMapped {
     GstBuffer *buffer; /* owned; NULL: none */
     GstVideoFrame frame;
     gboolean mapped;
+    gboolean on_device; /* the mapping's pointers are the GPU's */
 } KerbSegMapped;
 
 /* A frame between submission and push. */
@@ -136,6 +137,7 @@ typedef struct KerbSegLive {
 typedef struct KerbSeg {
     GstBaseTransform parent;
     KerbCanvas canvas;
+    KerbCuda cuda;
 
     GMutex lock;
     GCond cond; /* any change of what follows */
@@ -170,6 +172,8 @@ typedef struct KerbSeg {
     GThread *thread;
     gboolean has_format;
     gboolean with_confidence;
+    gboolean takes_cuda; /* frames in CUDA memory are offered to be taken: what runs, or may run, here is the GPU */
+    gboolean on_gpu;     /* the network runs there: what lies in its memory is given as it is */
     GstVideoInfo info, map_info;
     KerbVideoFormat format;
     GstBufferPool *map_pool;
@@ -215,6 +219,8 @@ gboolean kerb_seg_set_caps(GstBaseTransform *transform, GstCaps *in, GstCaps *ou
 
 /* --- kerbseg_frame.c */
 gboolean kerb_seg_map(KerbSegMapped *m, const GstVideoInfo *info, GstMapFlags flags);
+/* The same for the engine, which takes frames of its GPU's memory as they are: nothing may touch the pixels then but the engine. */
+gboolean kerb_seg_map_for_engine(KerbSeg *self, KerbSegMapped *m, GstMapFlags flags);
 void kerb_seg_unmap(KerbSegMapped *m);
 void kerb_seg_item_unmap(KerbSegItem *item);
 void kerb_seg_item_clear(KerbSegItem *item);

@@ -111,6 +111,9 @@ gboolean kerb_seg_set_caps(GstBaseTransform *transform, GstCaps *in, GstCaps *ou
             return FALSE;
         }
     }
+    KerbStats stats;
+    kerb_get_stats(self->pipeline, &stats);
+    self->on_gpu = g_str_has_prefix(stats.backend, "cuda");
     self->format = format;
     self->has_format = kerb_seg_make_map_pool(self);
     if (self->has_format) kerb_seg_report_format(self);

@@ -6,6 +6,14 @@
 gboolean kerb_seg_map(KerbSegMapped *m, const GstVideoInfo *info, GstMapFlags flags)
 {
     m->mapped = gst_video_frame_map(&m->frame, info, m->buffer, flags);
+    m->on_device = FALSE;
+    return m->mapped;
+}
+
+gboolean kerb_seg_map_for_engine(KerbSeg *self, KerbSegMapped *m, GstMapFlags flags)
+{
+    if (!self->on_gpu || !kerb_cuda_is_ours(&self->cuda, m->buffer)) return kerb_seg_map(m, &self->info, flags);
+    m->mapped = m->on_device = kerb_cuda_map(&m->frame, &self->info, m->buffer, flags);
     return m->mapped;
 }
 
@@ -77,8 +85,8 @@ GstFlowReturn kerb_seg_prepare(KerbSeg *self, KerbSegItem *item, GstBuffer *in, 
         item->out.buffer = out;
     item->in.buffer = in;
     gboolean draws_here = in_place && visualize != KERB_VISUALIZE_NONE;
-    gboolean ok = kerb_seg_map(&item->in, &self->info, draws_here ? GST_MAP_READWRITE : GST_MAP_READ) &&
-                  (in_place || kerb_seg_map(&item->out, &self->info, GST_MAP_WRITE)) && kerb_seg_acquire_map(self, &item->labels) &&
+    gboolean ok = kerb_seg_map_for_engine(self, &item->in, draws_here ? GST_MAP_READWRITE : GST_MAP_READ) &&
+                  (in_place || kerb_seg_map_for_engine(self, &item->out, GST_MAP_WRITE)) && kerb_seg_acquire_map(self, &item->labels) &&
                   (!self->with_confidence || kerb_seg_acquire_map(self, &item->confidence));
     if (ok && item->out.buffer && visualize == KERB_VISUALIZE_NONE) gst_video_frame_copy(&item->out.frame, &item->in.frame);
     if (ok) return GST_FLOW_OK;
@@ -89,7 +97,7 @@ GstFlowReturn kerb_seg_prepare(KerbSeg *self, KerbSegItem *item, GstBuffer *in, 
 void kerb_seg_prepare_to_read(KerbSeg *self, KerbSegItem *item, GstBuffer *in, KerbError *error)
 {
     item->in.buffer = in;
-    if (!kerb_seg_map(&item->in, &self->info, GST_MAP_READ) || !kerb_seg_acquire_map(self, &item->labels) ||
+    if (!kerb_seg_map_for_engine(self, &item->in, GST_MAP_READ) || !kerb_seg_acquire_map(self, &item->labels) ||
         (self->with_confidence && !kerb_seg_acquire_map(self, &item->confidence)))
         kerb_seg_fail_to_map(self, in, error);
 }
@@ -98,9 +106,13 @@ KerbJob kerb_seg_job(KerbSegItem *item, KerbVisualize visualize)
 {
     KerbJob job = {.labels = kerb_seg_map_of(&item->labels), .confidence = kerb_seg_map_of(&item->confidence), .user = item};
     kerb_video_planes(&item->in.frame, &job.frame);
+    job.frame.memory = item->in.on_device ? KERB_MEMORY_CUDA : KERB_MEMORY_HOST;
     job.frame.pts_ns = kerb_seg_time(GST_BUFFER_PTS(item->in.buffer));
     if (visualize == KERB_VISUALIZE_NONE) return job;
     job.picture = job.frame;
-    if (item->out.buffer) kerb_video_planes(&item->out.frame, &job.picture);
+    if (item->out.buffer) {
+        kerb_video_planes(&item->out.frame, &job.picture);
+        job.picture.memory = item->out.on_device ? KERB_MEMORY_CUDA : KERB_MEMORY_HOST;
+    }
     return job;
 }

@@ -48,7 +48,7 @@ static gboolean kerb_seg_live_chooses(KerbSeg *self, GstBuffer *frame, guint64 n
 static gboolean kerb_seg_live_can_read(KerbSeg *self, GstBuffer *frame)
 {
     KerbSegMapped in = {.buffer = frame};
-    gboolean ok = kerb_seg_map(&in, &self->info, GST_MAP_READ);
+    gboolean ok = kerb_seg_map_for_engine(self, &in, GST_MAP_READ);
     kerb_seg_unmap(&in);
     return ok;
 }

@@ -60,6 +60,15 @@ static gboolean kerb_seg_is_fresh(const KerbSegMask *mask, guint64 number, GstCl
  * long. In every-frame mode nobody waits for it. */
 #define KERB_SEG_CARRY_PAUSE_US G_USEC_PER_SEC
 
+static gboolean kerb_seg_carries(KerbSeg *self)
+{
+    g_mutex_lock(&self->lock);
+    gboolean wanted = self->settings.carry;
+    g_mutex_unlock(&self->lock);
+    if (!wanted) self->carried = FALSE;
+    return wanted;
+}
+
 /* The carrier, made when it is first needed; NULL where it is not wanted. It sees every frame, or starts anew. */
 static KerbCarrier *kerb_seg_carrier(KerbSeg *self)
 {
@@ -230,10 +239,14 @@ GstFlowReturn kerb_seg_dress(KerbSeg *self, GstBuffer *frame, guint64 number, co
         in.buffer = gst_buffer_make_writable(frame);
         out.buffer = NULL;
     }
-    gboolean in_place = !out.buffer, ok = flow == GST_FLOW_OK &&
-                                          kerb_seg_map(&in, &self->info, in_place && draws ? GST_MAP_READWRITE : GST_MAP_READ) &&
-                                          (in_place || kerb_seg_map(&out, &self->info, GST_MAP_WRITE));
-    gboolean own = ok && kerb_seg_carry(self, &in, number, &mask);
+    /* A frame that is neither drawn nor carried is only looked at: one in a GPU's memory stays there. */
+    gboolean in_place = !out.buffer, touched = draws || !in_place || kerb_seg_carries(self), ok = flow == GST_FLOW_OK;
+    if (ok && touched)
+        ok = kerb_seg_map(&in, &self->info, in_place && draws ? GST_MAP_READWRITE : GST_MAP_READ) &&
+             (in_place || kerb_seg_map(&out, &self->info, GST_MAP_WRITE));
+    else if (ok)
+        ok = kerb_seg_map_for_engine(self, &in, GST_MAP_READ);
+    gboolean own = ok && touched && kerb_seg_carry(self, &in, number, &mask);
     if (ok && draws) kerb_seg_draw(self, &in, &out, mask.labels);
     if (ok && !draws && !in_place) gst_video_frame_copy(&out.frame, &in.frame);
     kerb_seg_unmap(&in);

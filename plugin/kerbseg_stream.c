@@ -170,9 +170,9 @@ static void kerb_seg_set_newest(KerbSeg *self, KerbSegMask *mask)
 static GstFlowReturn kerb_seg_deliver(KerbSeg *self, KerbSegItem *item, const KerbResult *result)
 {
     gboolean labelled = result->status == KERB_OK;
-    /* What was to be drawn into was not: the frame goes into it as it came. */
-    if (!labelled && item->out.mapped) gst_video_frame_copy(&item->out.frame, &item->in.frame);
-    gboolean drawn_elsewhere = item->out.mapped;
+    /* What was to be drawn into was not: the frame goes on as it came, in its own buffer or, where downstream wants another layout, copied. */
+    gboolean drawn_elsewhere = item->out.mapped && (labelled || !self->canvas.any_layout);
+    if (!labelled && drawn_elsewhere) gst_video_frame_copy(&item->out.frame, &item->in.frame);
     KerbSegMask mask = {0};
     if (labelled) mask = kerb_seg_mask_take(item, result);
     kerb_seg_item_unmap(item);

@@ -110,10 +110,11 @@ gboolean kerb_video_layout_is_default(GstBuffer *buffer, const GstVideoInfo *inf
     return TRUE;
 }
 
-gboolean kerb_video_accept_caps(GstCaps *caps)
+gboolean kerb_video_accept_caps(GstCaps *caps, gboolean cuda)
 {
     const GstStructure *s = gst_caps_is_fixed(caps) ? gst_caps_get_structure(caps, 0) : NULL;
     const GstCapsFeatures *features = s ? gst_caps_get_features(caps, 0) : NULL;
     return s && gst_structure_has_name(s, "video/x-raw") &&
-           (!features || gst_caps_features_is_equal(features, GST_CAPS_FEATURES_MEMORY_SYSTEM_MEMORY));
+           (!features || gst_caps_features_is_equal(features, GST_CAPS_FEATURES_MEMORY_SYSTEM_MEMORY) ||
+            (cuda && gst_caps_features_contains(features, "memory:CUDAMemory")));
 }

@@ -9,6 +9,8 @@
 #define KERB_VIDEO_FORMATS "{ I420, YV12, NV12, NV21, YUY2, UYVY, RGB, BGR, RGBx, BGRx, RGBA, BGRA, GRAY8 }"
 #define KERB_VIDEO_RANGES "width = (int) [ 1, 16384 ], height = (int) [ 1, 16384 ], framerate = (fraction) [ 0, max ]"
 #define KERB_VIDEO_CAPS "video/x-raw, format = (string) " KERB_VIDEO_FORMATS ", " KERB_VIDEO_RANGES
+/* The same in a GPU's memory, which comes first where it can be had. */
+#define KERB_VIDEO_CUDA_CAPS "video/x-raw(memory:CUDAMemory), format = (string) " KERB_VIDEO_FORMATS ", " KERB_VIDEO_RANGES
 #define KERB_MAP_CAPS "video/x-raw, format = (string) GRAY8, " KERB_VIDEO_RANGES
 
 /* Reads caps. FALSE for what Kerb does not take, with one sentence in *why (g_free() it) that names the remedy. Outputs may be NULL. */
@@ -24,7 +26,7 @@ void kerb_video_planes(const GstVideoFrame *mapped, KerbFrame *frame);
 gboolean kerb_video_layout_is_default(GstBuffer *buffer, const GstVideoInfo *info);
 
 /* Base transform's accept_caps, for the sink pad: any video of whatever size is accepted for the moment, so that the CAPS event reaches the
- * element, which refuses it with a message; GStreamer itself would only say "not negotiated". */
-gboolean kerb_video_accept_caps(GstCaps *caps);
+ * element, which refuses it with a message; GStreamer itself would only say "not negotiated". cuda: frames in CUDA memory too. */
+gboolean kerb_video_accept_caps(GstCaps *caps, gboolean cuda);
 
 #endif

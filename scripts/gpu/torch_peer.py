@@ -183,7 +183,7 @@ class OnnxNet(nn.Module):
 
     def op_clip(self, get, const, a, n):
         low, high = a.get("min", const(1)), a.get("max", const(2))
-        return torch.clamp(get(0), None if low is None else float(low), None if high is None else float(high))
+        return torch.clamp(get(0), *(None if v is None else float(np.asarray(v).reshape(-1)[0]) for v in (low, high)))
 
     def op_pad(self, get, const, a, n):
         amounts = ints(const(1)) or list(a["pads"])
