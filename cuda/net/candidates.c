@@ -15,11 +15,13 @@
 #define ATTR_HEURISTICS_DEVICE ((cudnnBackendAttributeName_t)204)
 #define ATTR_PLAN_DEVICE ((cudnnBackendAttributeName_t)407)
 
-#define PROPOSALS 48     /* configurations asked for */
 #define REFUSALS_MAX 10  /* configurations of one mode that fail to finalise before it is given up */
 #define NOTES 16
 #define WORKSPACE_LIMIT ((size_t)256 << 20)
 #define WORKSPACE_LIMIT_INTEGRATED ((size_t)64 << 20) /* memory is the host's too */
+#define OLDEST_WITH_DEVICE_JSON 90800
+#define DESCRIPTOR_DEVICE ((cudnnBackendDescriptorType_t)38)
+#define ATTR_DEVICE_JSON ((cudnnBackendAttributeName_t)2702)
 
 static KerbDescriptor kerb_descriptor(const KerbCudnn *dnn, cudnnBackendDescriptorType_t type)
 {
@@ -41,6 +43,34 @@ static void kerb_candidate_why(const KerbCudnn *dnn, cudnnStatus_t status, char 
     words[strcspn(words, "\n")] = '\0';
     const char *name = dnn->GetErrorString(status);
     snprintf(why, bytes, "%s", words[0] ? words : name ? name : "not supported");
+}
+
+/* ---- makers */
+
+static KerbStatus kerb_maker_describe(KerbMaker *m, const char *json, KerbError *error)
+{
+    char text[32];
+    if (m->dnn->version < OLDEST_WITH_DEVICE_JSON)
+        return kerb_fail(error, KERB_ERROR_BACKEND, "cuDNN %s makes plans for a GPU that is here only: 9.8 or newer is needed",
+                         kerb_cudnn_version_text(m->dnn, text, sizeof text));
+    cudnnStatus_t status = m->dnn->BackendCreateDescriptor(DESCRIPTOR_DEVICE, &m->device);
+    if (status == CUDNN_STATUS_SUCCESS) status = m->dnn->BackendSetAttribute(m->device, ATTR_DEVICE_JSON, CUDNN_TYPE_CHAR, (int64_t)strlen(json), json);
+    if (status == CUDNN_STATUS_SUCCESS) status = m->dnn->BackendFinalize(m->device);
+    return kerb_cudnn_check(m->dnn, status, KERB_ERROR_BACKEND, "the device's properties (JSON)", error);
+}
+
+KerbStatus kerb_maker_open(KerbMaker *out, const KerbCudnn *dnn, const KerbPlansOptions *options, KerbError *error)
+{
+    *out = (KerbMaker){ .dnn = dnn, .workspace_limit = options->device.integrated ? WORKSPACE_LIMIT_INTEGRATED : WORKSPACE_LIMIT };
+    if (options->device_json) return kerb_maker_describe(out, options->device_json, error);
+    return kerb_cudnn_check(dnn, dnn->Create(&out->handle), KERB_ERROR_BACKEND, "opening cuDNN on the GPU", error);
+}
+
+void kerb_maker_close(KerbMaker *m)
+{
+    if (m->dnn) kerb_descriptor_free(m->dnn, &m->device);
+    if (m->handle) m->dnn->Destroy(m->handle);
+    m->handle = NULL;
 }
 
 /* ---- which engines are exact enough */
@@ -84,20 +114,21 @@ static int64_t kerb_candidate_engine(const KerbCudnn *dnn, const KerbConvProblem
 
 /* ---- configurations */
 
-static int kerb_candidate_proposals(KerbPlans *plans, KerbDescriptor graph, cudnnBackendHeurMode_t mode, KerbDescriptor configs[], char *why, size_t why_bytes)
+static int kerb_search_ask(KerbSearch *s, cudnnBackendHeurMode_t mode)
 {
-    const KerbCudnn *dnn = &plans->dnn;
+    const KerbCudnn *dnn = s->maker->dnn;
+    KerbDescriptor *configs = s->configs;
     int64_t n = 0, got = 0;
     KerbDescriptor h = kerb_descriptor(dnn, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
     if (!h) return 0;
-    cudnnStatus_t status = dnn->BackendSetAttribute(h, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &graph);
+    cudnnStatus_t status = dnn->BackendSetAttribute(h, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &s->graph.graph);
     if (status == CUDNN_STATUS_SUCCESS) status = dnn->BackendSetAttribute(h, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
-    if (status == CUDNN_STATUS_SUCCESS && plans->device)
-        status = dnn->BackendSetAttribute(h, ATTR_HEURISTICS_DEVICE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &plans->device);
+    if (status == CUDNN_STATUS_SUCCESS && s->maker->device)
+        status = dnn->BackendSetAttribute(h, ATTR_HEURISTICS_DEVICE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &s->maker->device);
     if (status == CUDNN_STATUS_SUCCESS) status = dnn->BackendFinalize(h);
     if (status == CUDNN_STATUS_SUCCESS)
         status = dnn->BackendGetAttribute(h, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &n, NULL);
-    if (n > PROPOSALS) n = PROPOSALS;
+    if (n > KERB_PROPOSALS) n = KERB_PROPOSALS;
     for (int64_t i = 0; i < n; i++) {
         configs[i] = kerb_descriptor(dnn, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
         if (!configs[i]) n = i;
@@ -105,7 +136,7 @@ static int kerb_candidate_proposals(KerbPlans *plans, KerbDescriptor graph, cudn
     if (status == CUDNN_STATUS_SUCCESS && n > 0)
         status = dnn->BackendGetAttribute(h, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, n, &got, configs);
     if (status != CUDNN_STATUS_SUCCESS) {
-        kerb_candidate_why(dnn, status, why, why_bytes);
+        kerb_candidate_why(dnn, status, s->why, sizeof s->why);
         got = 0;
     }
     if (got > n) got = n;
@@ -115,10 +146,10 @@ static int kerb_candidate_proposals(KerbPlans *plans, KerbDescriptor graph, cudn
 }
 
 /* What a plan that is being made belongs to: the handle, or the properties of a device that is not here. */
-static cudnnStatus_t kerb_candidate_place(KerbPlans *plans, KerbDescriptor plan)
+static cudnnStatus_t kerb_candidate_place(const KerbMaker *m, KerbDescriptor plan)
 {
-    if (plans->device) return plans->dnn.BackendSetAttribute(plan, ATTR_PLAN_DEVICE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &plans->device);
-    return plans->dnn.BackendSetAttribute(plan, ATTR_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &plans->handle);
+    if (m->device) return m->dnn->BackendSetAttribute(plan, ATTR_PLAN_DEVICE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &m->device);
+    return m->dnn->BackendSetAttribute(plan, ATTR_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &m->handle);
 }
 
 static cudnnStatus_t kerb_candidate_workspace(const KerbCudnn *dnn, KerbDescriptor plan, size_t *out)
@@ -130,68 +161,77 @@ static cudnnStatus_t kerb_candidate_workspace(const KerbCudnn *dnn, KerbDescript
 }
 
 /* Takes the configuration over where it gives a plan. */
-static bool kerb_candidate_make(KerbPlans *plans, KerbDescriptor *config, KerbCandidate *out, char *why, size_t why_bytes)
+static bool kerb_search_make(KerbSearch *s, KerbDescriptor *config, KerbCandidate *out)
 {
-    const KerbCudnn *dnn = &plans->dnn;
-    const size_t limit = plans->options.device.integrated ? WORKSPACE_LIMIT_INTEGRATED : WORKSPACE_LIMIT;
+    const KerbCudnn *dnn = s->maker->dnn;
     KerbDescriptor plan = kerb_descriptor(dnn, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
     if (!plan) return false;
-    cudnnStatus_t status = kerb_candidate_place(plans, plan);
+    cudnnStatus_t status = kerb_candidate_place(s->maker, plan);
     if (status == CUDNN_STATUS_SUCCESS) status = dnn->BackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, config);
     if (status == CUDNN_STATUS_SUCCESS) status = dnn->BackendFinalize(plan);
     if (status == CUDNN_STATUS_SUCCESS) status = kerb_candidate_workspace(dnn, plan, &out->workspace);
-    if (status == CUDNN_STATUS_SUCCESS && out->workspace <= limit) {
+    if (status == CUDNN_STATUS_SUCCESS && out->workspace <= s->maker->workspace_limit) {
         out->plan = plan;
         out->config = *config;
         *config = NULL;
         return true;
     }
-    if (status != CUDNN_STATUS_SUCCESS) kerb_candidate_why(dnn, status, why, why_bytes);
-    else snprintf(why, why_bytes, "wants a workspace of %zu MiB", out->workspace >> 20);
+    if (status != CUDNN_STATUS_SUCCESS) kerb_candidate_why(dnn, status, s->why, sizeof s->why);
+    else snprintf(s->why, sizeof s->why, "wants a workspace of %zu MiB", out->workspace >> 20);
     kerb_descriptor_free(dnn, &plan);
     return false;
 }
 
-static int kerb_candidates_of_mode(KerbPlans *plans, const KerbConvProblem *problem, KerbDescriptor graph, cudnnBackendHeurMode_t mode, KerbCandidate out[],
-                                   int wanted, char *why, size_t why_bytes)
+void kerb_search_begin(KerbSearch *s, const KerbMaker *maker, const KerbConvProblem *problem, const KerbEpilogue *epilogue, const KerbConvLeft *left)
 {
-    KerbDescriptor configs[PROPOSALS];
-    int n = kerb_candidate_proposals(plans, graph, mode, configs, why, why_bytes), made = 0, refused = 0;
-    for (int i = 0; i < n; i++) {
-        bool late = made > 0 && plans->deadline_ns && kerb_now_ns() > plans->deadline_ns;
-        if (made < wanted && !late && refused < REFUSALS_MAX) {
-            KerbCandidate c = { .engine = kerb_candidate_engine(&plans->dnn, problem, configs[i]) };
-            if (c.engine < 0) {
-                if (!why[0]) snprintf(why, why_bytes, "only engines that are not exact enough");
-            } else if (kerb_candidate_make(plans, &configs[i], &c, why, why_bytes)) {
-                out[made++] = c;
-            } else {
-                refused++;
-            }
-        }
-        kerb_descriptor_free(&plans->dnn, &configs[i]);
-    }
-    return made;
+    memset(s, 0, sizeof *s);
+    s->maker = maker;
+    s->problem = problem;
+    if (kerb_conv_graph_new(&s->graph, maker->dnn, maker->handle, problem, epilogue, left)) return;
+    const char *name = maker->dnn->GetErrorString(s->graph.status);
+    snprintf(s->why, sizeof s->why, "%s", s->graph.words[0] ? s->graph.words : name ? name : "not supported");
+    s->mode = 2; /* nothing to ask */
 }
 
-int kerb_candidates(KerbPlans *plans, const KerbConvProblem *problem, KerbDescriptor graph, KerbCandidate out[], int wanted, char *why, size_t why_bytes)
+bool kerb_search_next(KerbSearch *s, KerbCandidate *out)
 {
-    why[0] = '\0';
-    int n = kerb_candidates_of_mode(plans, problem, graph, CUDNN_HEUR_MODE_A, out, wanted, why, why_bytes);
-    if (n == 0) n = kerb_candidates_of_mode(plans, problem, graph, CUDNN_HEUR_MODE_FALLBACK, out, wanted, why, why_bytes);
-    if (n == 0 && !why[0]) snprintf(why, why_bytes, "cuDNN proposes no engine");
-    return n;
+    static const cudnnBackendHeurMode_t modes[2] = { CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK };
+    for (;;) {
+        while (s->next < s->n && s->refused < REFUSALS_MAX) {
+            KerbDescriptor *config = &s->configs[s->next++];
+            KerbCandidate c = { .engine = kerb_candidate_engine(s->maker->dnn, s->problem, *config) };
+            bool exact = c.engine >= 0, made = exact && kerb_search_make(s, config, &c);
+            if (!exact && !s->why[0]) snprintf(s->why, sizeof s->why, "only engines that are not exact enough");
+            s->refused += exact && !made;
+            s->made += made;
+            kerb_descriptor_free(s->maker->dnn, config);
+            if (!made) continue;
+            *out = c;
+            return true;
+        }
+        while (s->next < s->n) kerb_descriptor_free(s->maker->dnn, &s->configs[s->next++]);
+        if (s->mode >= 2 || s->made) return false;
+        s->next = s->refused = 0;
+        s->n = kerb_search_ask(s, modes[s->mode++]);
+    }
+}
+
+void kerb_search_end(KerbSearch *s)
+{
+    if (!s->made && !s->why[0]) snprintf(s->why, sizeof s->why, "cuDNN proposes no engine");
+    while (s->next < s->n) kerb_descriptor_free(s->maker->dnn, &s->configs[s->next++]);
+    kerb_conv_graph_free(&s->graph);
 }
 
 /* ---- JSON */
 
-bool kerb_candidate_restore(KerbPlans *plans, const char *json, size_t bytes, KerbCandidate *out)
+bool kerb_candidate_restore(const KerbMaker *maker, const char *json, size_t bytes, KerbCandidate *out)
 {
-    const KerbCudnn *dnn = &plans->dnn;
+    const KerbCudnn *dnn = maker->dnn;
     memset(out, 0, sizeof *out);
     KerbDescriptor plan = kerb_descriptor(dnn, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
     if (!plan) return false;
-    cudnnStatus_t status = kerb_candidate_place(plans, plan);
+    cudnnStatus_t status = kerb_candidate_place(maker, plan);
     if (status == CUDNN_STATUS_SUCCESS)
         status = dnn->BackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)bytes, json);
     if (status == CUDNN_STATUS_SUCCESS) status = dnn->BackendFinalize(plan);
@@ -207,16 +247,15 @@ bool kerb_candidate_restore(KerbPlans *plans, const char *json, size_t bytes, Ke
     return false;
 }
 
-size_t kerb_candidate_json(KerbPlans *plans, const KerbCandidate *candidate, char **out)
+size_t kerb_candidate_json(const KerbCudnn *dnn, KerbDescriptor plan, char **out)
 {
-    const KerbCudnn *dnn = &plans->dnn;
     int64_t n = 0, got = 0;
     *out = NULL;
-    if (dnn->BackendGetAttribute(candidate->plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, 0, &n, NULL) != CUDNN_STATUS_SUCCESS || n <= 0)
+    if (dnn->BackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, 0, &n, NULL) != CUDNN_STATUS_SUCCESS || n <= 0)
         return 0;
     char *json = malloc((size_t)n + 1);
     if (!json) return 0;
-    cudnnStatus_t status = dnn->BackendGetAttribute(candidate->plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, n, &got, json);
+    cudnnStatus_t status = dnn->BackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, n, &got, json);
     if (status != CUDNN_STATUS_SUCCESS || got <= 0 || got > n) {
         free(json);
         return 0;

@@ -335,12 +335,12 @@ KerbStatus kerb_conv_execute(KerbPlans *plans, KerbDescriptor plan, KerbDescript
 {
     const KerbCudnn *dnn = &plans->dnn;
     if (!plans->has_stream || plans->stream != stream) {
-        cudnnStatus_t status = dnn->SetStream(plans->handle, stream);
+        cudnnStatus_t status = dnn->SetStream(plans->maker.handle, stream);
         if (status != CUDNN_STATUS_SUCCESS) return kerb_cudnn_check(dnn, status, KERB_ERROR_BACKEND, "a convolution's stream", error);
         plans->stream = stream;
         plans->has_stream = true;
     }
-    cudnnStatus_t status = dnn->BackendExecute(plans->handle, plan, pack);
+    cudnnStatus_t status = dnn->BackendExecute(plans->maker.handle, plan, pack);
     return status == CUDNN_STATUS_SUCCESS ? KERB_OK : kerb_cudnn_check(dnn, status, KERB_ERROR_FRAME, "a convolution", error);
 }
 
@@ -378,7 +378,7 @@ void kerb_conv_plan_free(const KerbCudnn *dnn, KerbConvPlan *plan)
     for (int i = 0; i < plan->n_packs; i++) dnn->BackendDestroyDescriptor(plan->packs[i].descriptor);
     free(plan->packs);
     free(plan->json);
-    if (plan->plan) dnn->BackendDestroyDescriptor(plan->plan);
+    if (plan->plan && !plan->lender) dnn->BackendDestroyDescriptor(plan->plan);
     if (plan->config) dnn->BackendDestroyDescriptor(plan->config);
     free(plan);
 }

@@ -11,28 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OLDEST_WITH_DEVICE_JSON 90800
 #define WORKSPACE_UNIT ((size_t)256)
 #define TUNE_SECONDS 20.0 /* then the first good candidate is taken: opening stays below 30 s */
 
-/* 9.8 and newer; the headers may be older. */
-#define DESCRIPTOR_DEVICE ((cudnnBackendDescriptorType_t)38)
-#define ATTR_DEVICE_JSON ((cudnnBackendAttributeName_t)2702)
-
 /* ---- the set */
-
-static KerbStatus kerb_plans_device(KerbPlans *p, KerbError *error)
-{
-    char text[32];
-    const char *json = p->options.device_json;
-    if (p->dnn.version < OLDEST_WITH_DEVICE_JSON)
-        return kerb_fail(error, KERB_ERROR_BACKEND, "cuDNN %s makes plans for a GPU that is here only: 9.8 or newer is needed",
-                         kerb_cudnn_version_text(&p->dnn, text, sizeof text));
-    cudnnStatus_t status = p->dnn.BackendCreateDescriptor(DESCRIPTOR_DEVICE, &p->device);
-    if (status == CUDNN_STATUS_SUCCESS) status = p->dnn.BackendSetAttribute(p->device, ATTR_DEVICE_JSON, CUDNN_TYPE_CHAR, (int64_t)strlen(json), json);
-    if (status == CUDNN_STATUS_SUCCESS) status = p->dnn.BackendFinalize(p->device);
-    return kerb_cudnn_check(&p->dnn, status, KERB_ERROR_BACKEND, "the device's properties (JSON)", error);
-}
 
 static void kerb_plans_open_cache(KerbPlans *p)
 {
@@ -51,9 +33,7 @@ KerbStatus kerb_plans_new(KerbPlans **out, const KerbPlansOptions *options, Kerb
     p->options = *options;
     p->last = &p->first;
     KerbStatus status = kerb_cudnn_open(&p->dnn, options->device_json ? 0 : options->device.driver, error);
-    if (status == KERB_OK && options->device_json) status = kerb_plans_device(p, error);
-    if (status == KERB_OK && !options->device_json)
-        status = kerb_cudnn_check(&p->dnn, p->dnn.Create(&p->handle), KERB_ERROR_BACKEND, "opening cuDNN on the GPU", error);
+    if (status == KERB_OK) status = kerb_maker_open(&p->maker, &p->dnn, options, error);
     if (status != KERB_OK) {
         kerb_plans_free(&p);
         return status;
@@ -74,8 +54,7 @@ void kerb_plans_free(KerbPlans **plans)
         p->first = plan->next;
         kerb_conv_plan_free(&p->dnn, plan);
     }
-    if (p->device) p->dnn.BackendDestroyDescriptor(p->device);
-    if (p->handle) p->dnn.Destroy(p->handle);
+    kerb_maker_close(&p->maker);
     kerb_plan_cache_close(&p->cache);
     kerb_cudnn_close(&p->dnn);
     free(p);
@@ -86,8 +65,8 @@ void kerb_plans_save(KerbPlans *p)
 {
     if (!p->cache || !p->changed) return;
     for (const KerbConvPlan *plan = p->first; plan; plan = plan->next) {
-        if (plan->from_cache || (plan->plan && !plan->json)) continue;
-        kerb_plan_cache_add(p->cache, &(KerbPlanEntry){ .problem = plan->problem, .is_left = plan->is_left, .ms = plan->ms, .engine = plan->engine,
+        if (plan->from_cache || plan->lender || (plan->plan && !plan->json)) continue;
+        kerb_plan_cache_add(p->cache, &(KerbPlanEntry){ .problem = kerb_plan_canonical(&plan->problem), .is_left = plan->is_left, .ms = plan->ms, .engine = plan->engine,
                                                         .json = plan->json, .json_bytes = plan->json_bytes });
     }
     if (kerb_plan_cache_save(p->cache)) p->changed = false;
@@ -97,8 +76,7 @@ void kerb_plans_save(KerbPlans *p)
 
 static size_t kerb_plan_round(size_t bytes) { return (bytes + WORKSPACE_UNIT - 1) / WORKSPACE_UNIT * WORKSPACE_UNIT; }
 
-/* Where the sums go if they are left to the caller: `offset` comes with the plan's own workspace. */
-static KerbConvLeft kerb_plan_sums(const KerbConvProblem *p)
+KerbConvLeft kerb_plan_sums(const KerbConvProblem *p)
 {
     KerbConvLeft left = { .type = p->x_type == KERB_I8 ? KERB_F32 : p->y_type };
     int64_t unit = 16 / (int64_t)kerb_dtype_bytes((KerbDtype)left.type);
@@ -135,20 +113,30 @@ static void kerb_plan_describe(KerbConvPlan *plan)
                   plan->from_cache ? ", from cache" : "");
 }
 
+/* Any scale that is not 1 gives the same operations: their constants are looked up at every run. */
+KerbConvProblem kerb_plan_canonical(const KerbConvProblem *problem)
+{
+    KerbConvProblem p = *problem;
+    if (p.y_scale != 1) p.y_scale = 0.5f;
+    if (p.z_scale != 1) p.z_scale = 0.5f;
+    return p;
+}
+
 static bool kerb_plan_from_cache(KerbPlans *p, KerbConvPlan *plan, bool has_epilogue)
 {
     KerbPlanEntry entry;
     KerbCandidate c = { 0 };
-    if (!p->cache || !kerb_plan_cache_find(p->cache, &plan->problem, &entry)) return false;
+    KerbConvProblem canonical = kerb_plan_canonical(&plan->problem);
+    if (!p->cache || !kerb_plan_cache_find(p->cache, &canonical, &entry)) return false;
     if (entry.json_bytes && !entry.is_left && !has_epilogue) return false; /* such a plan was never made */
     plan->from_cache = true;
     if (!entry.json_bytes) {
         snprintf(plan->why, sizeof plan->why, "cuDNN had none when last asked");
         return true;
     }
-    if (!kerb_candidate_restore(p, entry.json, entry.json_bytes, &c)) {
+    if (!kerb_candidate_restore(&p->maker, entry.json, entry.json_bytes, &c)) {
         plan->from_cache = false;
-        kerb_plan_cache_drop(p->cache, &plan->problem);
+        kerb_plan_cache_drop(p->cache, &canonical);
         p->changed = true;
         return false;
     }
@@ -158,74 +146,119 @@ static bool kerb_plan_from_cache(KerbPlans *p, KerbConvPlan *plan, bool has_epil
     return true;
 }
 
-/* Candidates of one form of the problem, the best of which becomes the plan. OK without plan->plan: cuDNN has none (why). */
-static KerbStatus kerb_plan_try(KerbPlans *p, KerbConvPlan *plan, bool is_left, KerbError *error)
+/* A plan for the same problem with other scales. */
+static bool kerb_plan_borrow(const KerbPlans *p, KerbConvPlan *plan)
 {
-    KerbConvGraph graph;
-    KerbCandidate c[KERB_CANDIDATES];
-    KerbConvLeft sums = kerb_plan_sums(&plan->problem);
+    const KerbConvProblem canonical = kerb_plan_canonical(&plan->problem);
+    for (const KerbConvPlan *l = p->first; l; l = l->next) {
+        const KerbConvProblem other = kerb_plan_canonical(&l->problem);
+        if (memcmp(&other, &canonical, sizeof other) != 0) continue;
+        plan->lender = l->lender ? l->lender : l;
+        plan->plan = l->plan;
+        plan->is_left = l->is_left;
+        plan->left = l->left;
+        plan->dnn_workspace = l->dnn_workspace;
+        plan->workspace = l->workspace;
+        plan->engine = l->engine;
+        plan->ms = l->ms;
+        plan->from_cache = l->from_cache;
+        memcpy(plan->why, l->why, sizeof plan->why);
+        return true;
+    }
+    return false;
+}
+
+static KerbConvPlan *kerb_plans_join(KerbPlans *p, KerbConvPlan *plan)
+{
+    kerb_plan_describe(plan);
+    *p->last = plan;
+    p->last = &plan->next;
+    return plan;
+}
+
+KerbConvPlan *kerb_plans_find(KerbPlans *p, const KerbConvProblem *problem)
+{
+    KerbConvPlan *plan = p->first;
+    while (plan && memcmp(&plan->problem, problem, sizeof *problem) != 0) plan = plan->next;
+    if (plan || !(plan = calloc(1, sizeof *plan))) return plan;
+    plan->problem = *problem;
+    bool has_epilogue = kerb_conv_epilogue(problem, &plan->epilogue);
+    if (kerb_plan_borrow(p, plan) || kerb_plan_from_cache(p, plan, has_epilogue)) return kerb_plans_join(p, plan);
+    free(plan);
+    return NULL;
+}
+
+KerbStatus kerb_plans_settle(KerbPlans *p, const KerbConvProblem *problem, bool is_left, KerbCandidate c[], int n, const char *why, KerbError *error)
+{
     KerbStatus status = KERB_OK;
-    int n = 0, best = -1;
-    memset(c, 0, sizeof c);
-    if (kerb_conv_graph_new(&graph, &p->dnn, p->handle, &plan->problem, &plan->epilogue, is_left ? &sums : NULL))
-        n = kerb_candidates(p, &plan->problem, graph.graph, c, p->options.time_candidates ? KERB_CANDIDATES : 1, plan->why, sizeof plan->why);
-    else
-        snprintf(plan->why, sizeof plan->why, "%s", graph.words[0] ? graph.words : p->dnn.GetErrorString(graph.status));
-    plan->is_left = is_left;
-    plan->left = sums;
-    if (n > 1 && p->options.time_candidates) status = kerb_candidates_time(p, plan, c, n, error);
+    int best = -1;
+    KerbConvPlan *plan = calloc(1, sizeof *plan);
+    if (!plan) status = kerb_fail(error, KERB_ERROR_MEMORY, "no memory for a convolution's plan");
+    if (plan) {
+        plan->problem = *problem;
+        (void)kerb_conv_epilogue(problem, &plan->epilogue);
+        plan->is_left = is_left;
+        plan->left = kerb_plan_sums(problem);
+        snprintf(plan->why, sizeof plan->why, "%s", why);
+    }
+    if (status == KERB_OK && n > 1 && p->options.time_candidates) status = kerb_candidates_time(p, plan, c, n, error);
     for (int i = 0; i < n && status == KERB_OK; i++) {
         if (c[i].ms < INFINITY && (best < 0 || c[i].ms < c[best].ms)) best = i;
     }
-    if (n && best < 0) snprintf(plan->why, sizeof plan->why, "no candidate runs");
-    if (best >= 0) {
-        kerb_plan_take(plan, &c[best], is_left);
-        plan->why[0] = '\0';
-    }
+    if (best >= 0) kerb_plan_take(plan, &c[best], is_left);
+    else if (n && plan) snprintf(plan->why, sizeof plan->why, "no candidate runs");
     for (int i = 0; i < n; i++) kerb_candidate_free(&p->dnn, &c[i]);
-    kerb_conv_graph_free(&graph);
-    return status;
+    if (status != KERB_OK) {
+        if (plan) kerb_conv_plan_free(&p->dnn, plan);
+        return status;
+    }
+    if (plan->plan && p->cache) plan->json_bytes = kerb_candidate_json(&p->dnn, plan->plan, &plan->json);
+    p->changed = true;
+    kerb_plans_join(p, plan);
+    return KERB_OK;
 }
 
-static KerbStatus kerb_plan_make(KerbPlans *p, KerbConvPlan *plan, bool has_epilogue, KerbError *error)
+/* The first good candidate, and further ones while there is time for timing them. */
+static int kerb_plan_search(KerbPlans *p, const KerbConvProblem *problem, const KerbEpilogue *epilogue, bool is_left, KerbCandidate out[], char *why, size_t why_bytes)
 {
-    KerbStatus status = KERB_OK;
-    if (has_epilogue) status = kerb_plan_try(p, plan, false, error);
-    else snprintf(plan->why, sizeof plan->why, "cuDNN has no such activation");
-    bool more = plan->epilogue.n > 0 || !has_epilogue;
-    if (status == KERB_OK && !plan->plan && more) {
-        char fused[sizeof plan->why];
-        memcpy(fused, plan->why, sizeof fused);
-        status = kerb_plan_try(p, plan, true, error);
-        memcpy(plan->why, fused, sizeof fused); /* why it is not fused says more */
+    KerbSearch search;
+    const KerbConvLeft sums = kerb_plan_sums(problem);
+    int n = 0, wanted = p->options.time_candidates ? KERB_CANDIDATES : 1;
+    kerb_search_begin(&search, &p->maker, problem, epilogue, is_left ? &sums : NULL);
+    while (n < wanted && !(n && kerb_now_ns() > p->deadline_ns) && kerb_search_next(&search, &out[n])) n++;
+    kerb_search_end(&search);
+    if (!n && !why[0]) snprintf(why, why_bytes, "%s", search.why); /* why it is not fused says more than what follows */
+    return n;
+}
+
+static KerbStatus kerb_plans_make(KerbPlans *p, const KerbConvProblem *problem, KerbError *error)
+{
+    KerbEpilogue epilogue;
+    KerbCandidate c[KERB_CANDIDATES];
+    char why[256] = "";
+    bool fusable = kerb_conv_epilogue(problem, &epilogue), is_left = false;
+    int n = 0;
+    memset(c, 0, sizeof c);
+    if (fusable) n = kerb_plan_search(p, problem, &epilogue, false, c, why, sizeof why);
+    else snprintf(why, sizeof why, "cuDNN has no such activation");
+    if (!n && (epilogue.n > 0 || !fusable)) {
+        is_left = true;
+        n = kerb_plan_search(p, problem, &epilogue, true, c, why, sizeof why);
     }
-    p->changed = true;
-    if (status == KERB_OK && plan->plan && p->cache)
-        plan->json_bytes = kerb_candidate_json(p, &(KerbCandidate){ .plan = plan->plan }, &plan->json);
-    return status;
+    return kerb_plans_settle(p, problem, is_left, c, n, why, error);
 }
 
 KerbStatus kerb_plans_get(KerbPlans *p, const KerbConvProblem *problem, KerbConvPlan **out, char *why, size_t why_bytes, KerbError *error)
 {
     *out = NULL;
-    KerbConvPlan *plan = p->first;
-    while (plan && memcmp(&plan->problem, problem, sizeof *problem) != 0) plan = plan->next;
+    KerbConvPlan *plan = kerb_plans_find(p, problem);
     if (!plan) {
-        plan = calloc(1, sizeof *plan);
-        if (!plan) return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for a convolution's plan");
-        plan->problem = *problem;
-        bool has_epilogue = kerb_conv_epilogue(problem, &plan->epilogue);
-        KerbStatus status = kerb_plan_from_cache(p, plan, has_epilogue) ? KERB_OK : kerb_plan_make(p, plan, has_epilogue, error);
-        if (status != KERB_OK) {
-            kerb_conv_plan_free(&p->dnn, plan);
-            return status;
-        }
-        kerb_plan_describe(plan);
-        *p->last = plan;
-        p->last = &plan->next;
+        KerbStatus status = kerb_plans_make(p, problem, error);
+        if (status != KERB_OK) return status;
+        plan = kerb_plans_find(p, problem);
     }
-    if (plan->plan) *out = plan;
-    if (why && why_bytes) snprintf(why, why_bytes, "%s", plan->why);
+    if (plan && plan->plan) *out = plan;
+    if (why && why_bytes) snprintf(why, why_bytes, "%s", plan ? plan->why : "");
     return KERB_OK;
 }
 

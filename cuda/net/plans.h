@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Inside conv.c, candidates.c, plans.c, plan_time.c and plan_cache.c: a problem as cuDNN's descriptors, and what a plan is made of. */
+/* Inside conv.c, candidates.c, plans.c, prepare.c, plan_time.c and plan_cache.c: a problem as cuDNN's descriptors, and what a plan is made of. */
 #ifndef KERB_CUDA_NET_PLANS_H
 #define KERB_CUDA_NET_PLANS_H
 
@@ -58,6 +58,7 @@ typedef struct KerbPack { /* a variant pack for one set of pointers: made at the
 struct KerbConvPlan {
     KerbConvProblem problem;
     KerbEpilogue epilogue; /* constants are read from here at every run */
+    const KerbConvPlan *lender; /* the plan of the same problem with other scales, whose descriptor this one uses; NULL: its own */
     bool is_left, from_cache;
     KerbConvLeft left;
     KerbDescriptor plan, config; /* plan NULL: cuDNN has none, for the reason `why` */
@@ -72,20 +73,29 @@ struct KerbConvPlan {
     KerbConvPlan *next;
 };
 
+/* What plans are made with: one thread's own. */
+typedef struct KerbMaker {
+    const KerbCudnn *dnn;
+    cudnnHandle_t handle;  /* NULL: no device */
+    KerbDescriptor device; /* of device_json; else NULL */
+    size_t workspace_limit;
+} KerbMaker;
+KerbStatus kerb_maker_open(KerbMaker *out, const KerbCudnn *dnn, const KerbPlansOptions *options, KerbError *error);
+void kerb_maker_close(KerbMaker *maker);
+
 struct KerbPlans {
     KerbPlansOptions options;
     KerbCudnn dnn;
-    cudnnHandle_t handle;       /* NULL: no device */
-    KerbDescriptor device;      /* of device_json; else NULL */
+    KerbMaker maker;
     cudaStream_t stream;        /* the handle's */
     bool has_stream;
-    int64_t deadline_ns;        /* no further candidates are tried after this */
+    int64_t deadline_ns;        /* no further candidates are tried after this; 0: none */
+    int foreseen;               /* plans made by kerb_plans_prepare() */
     KerbConvPlan *first, **last;
     struct KerbPlanCache *cache; /* NULL: none */
     bool changed;                /* there is something to save */
 };
 
-/* What to do for one problem: the workspace that may be used, and how many candidates. */
 #define KERB_CANDIDATES 8
 typedef struct KerbCandidate {
     KerbDescriptor plan, config;
@@ -93,13 +103,35 @@ typedef struct KerbCandidate {
     int64_t engine;
     float ms;
 } KerbCandidate;
-/* Finalised plans for a graph, heuristics' order (mode A; FALLBACK where that gives none), those whose engine is not exact enough left out: at most
- * `wanted`. 0: none; `why` says what cuDNN said last. */
-int kerb_candidates(KerbPlans *plans, const KerbConvProblem *problem, KerbDescriptor graph, KerbCandidate out[], int wanted, char *why, size_t why_bytes);
 /* A plan from its JSON. */
-bool kerb_candidate_restore(KerbPlans *plans, const char *json, size_t bytes, KerbCandidate *out);
-size_t kerb_candidate_json(KerbPlans *plans, const KerbCandidate *candidate, char **out); /* 0: none; *out is the caller's: free() */
+bool kerb_candidate_restore(const KerbMaker *maker, const char *json, size_t bytes, KerbCandidate *out);
+size_t kerb_candidate_json(const KerbCudnn *dnn, KerbDescriptor plan, char **out); /* 0: none; *out is the caller's: free() */
 void kerb_candidate_free(const KerbCudnn *dnn, KerbCandidate *candidate);
+
+/* Finalised plans of one problem, one after the other in the heuristics' order: of mode A, or of FALLBACK where that gives none. Engines that are not
+ * exact enough are left out. */
+#define KERB_PROPOSALS 48
+typedef struct KerbSearch {
+    const KerbMaker *maker;
+    const KerbConvProblem *problem;
+    KerbConvGraph graph;
+    KerbDescriptor configs[KERB_PROPOSALS];
+    int mode, n, next, refused, made; /* mode: how many of the two have been asked */
+    char why[256];                    /* what cuDNN said last */
+} KerbSearch;
+/* left: the convolution alone, with its sums there. NULL: with the epilogue. `problem` must outlive the search. */
+void kerb_search_begin(KerbSearch *search, const KerbMaker *maker, const KerbConvProblem *problem, const KerbEpilogue *epilogue, const KerbConvLeft *left);
+bool kerb_search_next(KerbSearch *search, KerbCandidate *out); /* false: there are no more */
+void kerb_search_end(KerbSearch *search);
+
+/* Where the sums go if they are left to the caller; `offset` comes with the plan's own workspace. */
+KerbConvLeft kerb_plan_sums(const KerbConvProblem *problem);
+/* The same problem for all scales: what finalised plans and the cache go by (constants are given at every run). */
+KerbConvProblem kerb_plan_canonical(const KerbConvProblem *problem);
+/* Of these candidates (which it takes over) the best becomes the plan, which joins the set. `why`: of what was not to be had. */
+KerbStatus kerb_plans_settle(KerbPlans *plans, const KerbConvProblem *problem, bool is_left, KerbCandidate candidates[], int n, const char *why, KerbError *error);
+/* The plan that is there, or comes from the cache or by another plan's descriptor; NULL: it must be made. */
+KerbConvPlan *kerb_plans_find(KerbPlans *plans, const KerbConvProblem *problem);
 
 /* plan_time.c: fills ms of each on the real device; a candidate that fails to run has INFINITY. Errors: the device is lost, no memory. */
 KerbStatus kerb_candidates_time(KerbPlans *plans, const KerbConvPlan *plan, KerbCandidate candidates[], int n, KerbError *error);
