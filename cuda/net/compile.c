@@ -210,6 +210,7 @@ static KerbStatus kerb_cuda_compile_all(KerbCompiler *c)
     if (!status && net->precision == KERB_PRECISION_INT8) status = kerb_cuda_plan_int8(c);
     if (status) return status;
     kerb_cuda_plan_slots(c);
+    if ((status = kerb_plans_prepare_graph(net->plans, c->g, net->precision, 0, c->options->progress, c->options->progress_user, c->error))) return status;
     if ((status = kerb_cuda_compile_inputs(c))) return status;
     if ((status = kerb_cuda_compile_nodes(c))) return status;
     if ((status = kerb_cuda_compile_outputs(c))) return status;

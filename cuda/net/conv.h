@@ -53,6 +53,13 @@ void kerb_plans_save(KerbPlans *plans);
 /* The plan for a problem, made at the first call for it. OK with *out NULL: cuDNN has none; `why` says so in a few words and the caller takes an own
  * kernel (net/kernels.h has a direct convolution for every problem). Errors: MEMORY, BACKEND. */
 KerbStatus kerb_plans_get(KerbPlans *plans, const KerbConvProblem *problem, KerbConvPlan **out, char *why, size_t why_bytes, KerbError *error);
+/* The same for many problems at once, on `threads` threads (0: as many as there are cores). progress("compiling", plans made, all of them) comes on
+ * the caller's thread; may be NULL. What is not prepared is made when it is asked for. */
+KerbStatus kerb_plans_prepare(KerbPlans *plans, const KerbConvProblem problems[], int n, int threads, KerbProgressFn progress, void *user,
+                              KerbError *error);
+/* For all that the graph's compilation will ask for, as far as it is foreseen (net/forecast.h). */
+KerbStatus kerb_plans_prepare_graph(KerbPlans *plans, const KerbGraph *g, KerbPrecision precision, int threads, KerbProgressFn progress, void *user,
+                                    KerbError *error);
 size_t kerb_plan_workspace(const KerbConvPlan *plan); /* a multiple of 256; the workspace itself is aligned to 256 */
 /* What cuDNN could not fuse. The plan then writes conv(x, w) alone into the workspace at `offset`, as a picture of k x out_h x out_w of this type
  * and these strides, and the caller runs the finish kernel (net/kernels.h) behind it: y = act(scale * raw + bias + z) [* y_scale, to i8].

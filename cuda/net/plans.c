@@ -61,13 +61,18 @@ void kerb_plans_free(KerbPlans **plans)
     *plans = NULL;
 }
 
+/* What cuDNN cannot do is kept on disk too, but not where it could fuse nothing at all: then something is missing here (NVRTC, say) that may be there
+ * next time. */
 void kerb_plans_save(KerbPlans *p)
 {
+    bool fuses = false;
     if (!p->cache || !p->changed) return;
+    for (const KerbConvPlan *plan = p->first; plan; plan = plan->next) fuses = fuses || (plan->plan && !plan->is_left && plan->epilogue.n > 0);
     for (const KerbConvPlan *plan = p->first; plan; plan = plan->next) {
         if (plan->from_cache || plan->lender || (plan->plan && !plan->json)) continue;
-        kerb_plan_cache_add(p->cache, &(KerbPlanEntry){ .problem = kerb_plan_canonical(&plan->problem), .is_left = plan->is_left, .ms = plan->ms, .engine = plan->engine,
-                                                        .json = plan->json, .json_bytes = plan->json_bytes });
+        if (!fuses && (!plan->plan || plan->is_left)) continue;
+        kerb_plan_cache_add(p->cache, &(KerbPlanEntry){ .problem = kerb_plan_canonical(&plan->problem), .is_left = plan->is_left, .ms = plan->ms,
+                                                        .engine = plan->engine, .json = plan->json, .json_bytes = plan->json_bytes });
     }
     if (kerb_plan_cache_save(p->cache)) p->changed = false;
 }
@@ -253,6 +258,7 @@ KerbStatus kerb_plans_get(KerbPlans *p, const KerbConvProblem *problem, KerbConv
     *out = NULL;
     KerbConvPlan *plan = kerb_plans_find(p, problem);
     if (!plan) {
+        if (p->foreseen) kerb_log(KERB_LOG_DEBUG, "cuda: a convolution %d->%d %dx%d that was not foreseen", problem->c, problem->k, problem->out_w, problem->out_h);
         KerbStatus status = kerb_plans_make(p, problem, error);
         if (status != KERB_OK) return status;
         plan = kerb_plans_find(p, problem);

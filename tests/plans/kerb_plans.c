@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* kerb-plans: asks cuDNN for a plan of every convolution of a model, for a GPU that need not be here. See --help. */
 #include "devices.h"
-#include "sites.h"
+#include "patterns.h"
 
 #include "base/trace.h"
 #include "cuda/base/dnn.h"

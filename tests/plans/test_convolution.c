@@ -6,6 +6,7 @@
 #include "cuda/standin/standin.h"
 
 #include <cuda_runtime_api.h>
+#include <pthread.h>
 
 typedef struct Case {
     const char *name, *x, *w, *bias, *z; /* as net_value() reads them; z "-": none */
@@ -297,21 +298,99 @@ static void test_timed(void **state)
     kerb_plans_free(&plans);
 }
 
+/* ---- many at once */
+
+static KerbConvProblem dense(int k)
+{
+    KerbConvProblem p;
+    memset(&p, 0, sizeof p);
+    p.x_type = p.w_type = p.y_type = KERB_F16;
+    p.c = 8;
+    p.h = p.out_h = p.w = p.out_w = 4;
+    p.k = k;
+    p.kernel[0] = p.kernel[1] = p.stride[0] = p.stride[1] = p.dilation[0] = p.dilation[1] = p.group = 1;
+    p.x_row = 32;
+    p.x_pixel = 8;
+    p.y_row = 4 * k;
+    p.y_pixel = k;
+    p.has_bias = 1;
+    p.y_scale = p.z_scale = 1;
+    return p;
+}
+
+typedef struct Progress {
+    int calls, done, total;
+    pthread_t thread;
+} Progress;
+static void count_progress(void *user, const char *what, int done, int total)
+{
+    Progress *p = user;
+    assert_string_equal(what, "compiling");
+    assert_true(done >= p->done && done <= total && pthread_equal(p->thread, pthread_self()));
+    p->calls++;
+    p->done = done;
+    p->total = total;
+}
+
+enum { MANY = 40, DIFFERENT = 23 };
+static KerbStatus prepare_many(const char *words, int threads, Progress *progress, int *plans_made)
+{
+    KerbConvProblem problems[MANY];
+    KerbError error = { 0 };
+    KerbConvPlan *plan;
+    kerb_standin_configure("");
+    KerbPlans *plans = new_plans(true);
+    kerb_standin_configure(words);
+    for (int i = 0; i < MANY; i++) problems[i] = dense(8 * (1 + i % DIFFERENT));
+    KerbStatus status = kerb_plans_prepare(plans, problems, MANY, threads, count_progress, progress, &error);
+    if (status != KERB_OK && !error.message[0]) fail_msg("status %d without a message", (int)status);
+    *plans_made = 0;
+    const uint64_t before = kerb_standin_calls(NULL);
+    for (int i = 0; i < MANY && status == KERB_OK; i++) {
+        status = kerb_plans_get(plans, &problems[i], &plan, NULL, 0, &error);
+        *plans_made += status == KERB_OK && plan != NULL;
+    }
+    if (!words[0]) assert_int_equal(kerb_standin_calls(NULL), before); /* all were there */
+    kerb_plans_free(&plans);
+    return status;
+}
+
+static void test_many_at_once(void **state)
+{
+    int made;
+    const int threads[] = { 1, 2, 5, 16, 0 };
+    for (size_t i = 0; i < sizeof threads / sizeof threads[0]; i++) {
+        Progress progress = { .thread = pthread_self() };
+        assert_int_equal(prepare_many("", threads[i], &progress, &made), KERB_OK);
+        assert_int_equal(made, MANY);
+        assert_true(progress.calls > 0);
+        assert_int_equal(progress.total, DIFFERENT);
+    }
+    Progress progress = { .thread = pthread_self() };
+    assert_int_equal(prepare_many("nodnn", 4, &progress, &made), KERB_OK);
+    assert_int_equal(made, 0);
+    for (int i = 1; i < 400; i += 13) { /* a call fails, in whatever thread */
+        char words[32];
+        snprintf(words, sizeof words, "fail=%d code=%d", i, i % 2 ? 2 : 719);
+        progress = (Progress){ .thread = pthread_self() };
+        (void)prepare_many(words, 3, &progress, &made);
+        if (kerb_standin_leaks(text, sizeof text)) fail_msg("%s: left behind: %s", words, text);
+    }
+    kerb_standin_configure("");
+}
+
 static KerbStatus timed_plan(bool *has_plan)
 {
-    static const Case *const c = &cases[1];
     KerbPlansOptions options = { .time_candidates = true };
     KerbPlans *plans = NULL;
     KerbConvPlan *plan = NULL;
     KerbError error = { 0 };
-    KerbConvProblem p = { .x_type = KERB_F16, .w_type = KERB_F16, .y_type = KERB_F16, .c = 8, .h = 9, .w = 7, .k = 16, .out_h = 9, .out_w = 7, .kernel = { 3, 3 },
-                          .stride = { 1, 1 }, .dilation = { 1, 1 }, .pad_begin = { 1, 1 }, .pad_end = { 1, 1 }, .group = 1, .x_row = 56, .x_pixel = 8, .y_row = 112,
-                          .y_pixel = 16, .has_bias = 1, .y_scale = 1, .z_scale = 1 };
+    const KerbConvProblem p = dense(16);
     KerbStatus status = kerb_cuda_device(0, &options.device, &error);
     if (status == KERB_OK) status = kerb_plans_new(&plans, &options, &error);
     if (status == KERB_OK) status = kerb_plans_get(plans, &p, &plan, NULL, 0, &error);
     *has_plan = plan != NULL;
-    if (status != KERB_OK && !error.message[0]) fail_msg("%s: status %d without a message", c->name, (int)status);
+    if (status != KERB_OK && !error.message[0]) fail_msg("status %d without a message", (int)status);
     kerb_plans_free(&plans);
     return status;
 }
@@ -432,6 +511,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_f32),   TEST(test_tf32),       TEST(test_f16),          TEST(test_bf16),  TEST(test_nothing_fuses),
         TEST(test_timed), TEST(test_every_call_fails), TEST(test_no_plans_at_all), TEST(test_int8), TEST(test_none),
+        TEST(test_many_at_once),
     };
     return cmocka_run_group_tests_name("convolution", tests, NULL, NULL);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Graph -> the convolution problems that the CUDA backend would ask plans for: values are given the places that its compiler gives them. */
-#ifndef KERB_TESTS_PLANS_SITES_H
-#define KERB_TESTS_PLANS_SITES_H
+/* The different convolution problems of models, as the CUDA backend would ask plans for them. */
+#ifndef KERB_TESTS_PLANS_PATTERNS_H
+#define KERB_TESTS_PLANS_PATTERNS_H
 
-#include "cuda/net/problem.h"
+#include "cuda/net/forecast.h"
 
 typedef struct Pattern {
     KerbConvProblem problem;
@@ -16,14 +16,14 @@ typedef struct Patterns {
     Pattern *list;
     int n, capacity;
     int other; /* convolutions that are no problem at all (dynamic weights, other ranks) */
-    const char *other_why;
+    char other_why[128];
 } Patterns;
 
 /* Adds the graph's. `g` must outlive the patterns (names). */
 KerbStatus patterns_add(Patterns *patterns, const KerbGraph *g, KerbPrecision precision, KerbError *error);
 void patterns_free(Patterns *patterns);
 
-/* "3x3 s2 d1 p1 64->128 256x128 + bias + residual, relu  f16" */
+/* "f16 conv 3x3 stride 2 pads 1,1,1,1 64->128 256x128 +bias +residual Relu" */
 const char *pattern_text(const KerbConvProblem *p, char *text, size_t bytes);
 
 #endif
