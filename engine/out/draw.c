@@ -117,6 +117,11 @@ void kerb_draw_prepare(KerbDraw *draw, const KerbDisplay *display)
     }
 }
 
+const KerbDrawTable *kerb_draw_table(const KerbDraw *draw)
+{
+    return &draw->table;
+}
+
 /* --------------------------------------------------------------------------------------------------------- overlay */
 
 /* Labels [x, x + n) of one row; an odd end is repeated, so that the chroma under it averages what is there. */
@@ -200,12 +205,6 @@ static KerbRowPair kerb_draw_pair_at(const KerbDraw *draw, const KerbFrame *fram
 
 /* ---------------------------------------------------------------------------------------------------- side by side */
 
-/* The half-size views, in pixels: even, so that chroma samples belong to one view only. Below 4 pixels there is none. */
-static int kerb_draw_half(int side_px)
-{
-    return side_px / 2 & ~1;
-}
-
 static void kerb_draw_black(const KerbDraw *draw, const KerbRowPair *pair)
 {
     KerbPixelFormat f = draw->format.pixel_format;
@@ -239,12 +238,12 @@ static void kerb_draw_halve_422(uint8_t *dst, const uint8_t *upper, const uint8_
 {
     for (int i = 0; i < n; i++) {
         int at = 4 * i + y;
-        dst[2 * i + y] = (uint8_t)((upper[at] + upper[at + 2] + lower[at] + lower[at + 2] + 2) >> 2);
+        dst[2 * i + y] = kerb_px_mean4(upper[at], upper[at + 2], lower[at], lower[at + 2]);
     }
     for (int i = 0; i < n / 2; i++)
         for (int k = 1 - y; k < 4; k += 2) {
             int at = 8 * i + k;
-            dst[4 * i + k] = (uint8_t)((upper[at] + upper[at + 4] + lower[at] + lower[at + 4] + 2) >> 2);
+            dst[4 * i + k] = kerb_px_mean4(upper[at], upper[at + 4], lower[at], lower[at + 4]);
         }
 }
 
@@ -288,8 +287,8 @@ static void kerb_draw_half_mask(const KerbDraw *draw, KerbMap labels, KerbRowPai
 
 static void kerb_draw_side_by_side(const KerbDraw *draw, const KerbFrame *frame, KerbMap labels, const KerbFrame *picture, int y, int y1)
 {
-    int width = kerb_draw_half(draw->format.width_px), height = kerb_draw_half(draw->format.height_px);
-    int top = (draw->format.height_px - height) / 2 & ~1;
+    int width = kerb_px_half_side(draw->format.width_px), height = kerb_px_half_side(draw->format.height_px);
+    int top = kerb_px_half_top(draw->format.height_px);
     KerbRowPair pair = kerb_draw_pair_at(draw, frame, labels, picture, y, y1);
     kerb_draw_black(draw, &pair);
     if (y < top || y >= top + height || !width) return;

@@ -5,15 +5,15 @@
 #ifndef KERB_OUT_DRAW_ROWS_H
 #define KERB_OUT_DRAW_ROWS_H
 
-#include "kerb.h"
+#include "out/out.h"
 
 /* What a label becomes: painted 1 or 0, and three colour bytes (0 where not painted), in the frame's own components and byte order. */
-typedef struct KerbDrawTable {
+struct KerbDrawTable {
     uint8_t painted[256];
     uint8_t colour[3][256];
     int alpha;  /* 0..256 */
     int common; /* labels from here on all have the entry of label 255; 1..256 */
-} KerbDrawTable;
+};
 
 /* Pixels that are worked on at a time: scratch on the stack, in the first-level cache. Even. */
 #define KERB_DRAW_CHUNK 1024

@@ -99,7 +99,7 @@ static inline __attribute__((always_inline)) void kerb_draw_halve(uint8_t *dst, 
     for (int i = 0; i < n; i++)
         for (int k = 0; k < step; k++) {
             int at = 2 * i * step + k;
-            dst[i * step + k] = (uint8_t)((upper[at] + upper[at + step] + lower[at] + lower[at + step] + 2) >> 2);
+            dst[i * step + k] = kerb_px_mean4(upper[at], upper[at + step], lower[at], lower[at + step]);
         }
 }
 

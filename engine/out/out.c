@@ -37,7 +37,7 @@ typedef struct KerbOutJob {
     bool draw_rows; /* row pairs are drawn as they are labelled */
 } KerbOutJob;
 
-static KerbStatus kerb_out_check(const KerbOutParams *params, KerbError *error)
+KerbStatus kerb_out_check(const KerbOutParams *params, KerbError *error)
 {
     KerbStatus status = kerb_video_format_check(&params->format, error);
     if (status != KERB_OK) return status;

@@ -42,6 +42,9 @@ typedef struct KerbOutParams {
     int threads; /* scratch for this many tasks at a time */
 } KerbOutParams;
 
+/* What kerb_out_new() asks of everything but the heads, for other backends. ARGUMENT. */
+KerbStatus kerb_out_check(const KerbOutParams *params, KerbError *error);
+
 /* Tables and scratch for one format and network. One run at a time. */
 typedef struct KerbOut KerbOut;
 KerbStatus kerb_out_new(KerbOut **out, const KerbOutParams *params, KerbError *error);
@@ -63,6 +66,9 @@ void kerb_out_free(KerbOut **out);
  * (w/4*2) x (h/4*2) pixels, means of 2x2 of the frame and the upper left label of each 2x2; the fourth byte is 255. */
 typedef struct KerbDraw KerbDraw;
 KerbStatus kerb_draw_new(KerbDraw **out, const KerbVideoFormat *format, unsigned cpu_flags, KerbError *error);
+/* What the last kerb_draw_prepare() made of its display (draw_rows.h), for drawing on other devices. */
+typedef struct KerbDrawTable KerbDrawTable;
+const KerbDrawTable *kerb_draw_table(const KerbDraw *draw);
 /* Rows [y0, y1), y0 even, of the picture. Any number of threads on different rows after one kerb_draw_prepare() for the display. */
 void kerb_draw_prepare(KerbDraw *draw, const KerbDisplay *display);
 void kerb_draw_rows(const KerbDraw *draw, const KerbFrame *frame, KerbMap labels, const KerbFrame *picture, int y0, int y1);

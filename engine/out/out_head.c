@@ -321,10 +321,9 @@ static uint8_t kerb_head_cell(const KerbHead *head, const KerbCellRow *cells, in
 {
     const KerbOutHead *h = &head->params;
     if (h->kind == KERB_SCORES_LABELS) {
-        float label = cells->scores[x];
-        bool valid = label > -0.5f && label < 255.5f;
-        *confidence = valid ? 255 : 0;
-        return valid ? h->index[(int)(label + 0.5f)] : KERB_LABEL_NONE;
+        int label = kerb_px_label(cells->scores[x]);
+        *confidence = label < 0 ? 0 : 255;
+        return label < 0 ? KERB_LABEL_NONE : h->index[label];
     }
     if (head->binary) {
         bool yes = cells->max[x] > 0.0f;

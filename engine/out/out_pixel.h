@@ -60,6 +60,17 @@ KERB_PX float kerb_px_score(float s)
     return s < KERB_PX_SCORE_LIMIT ? s : KERB_PX_SCORE_LIMIT;
 }
 
+/* A class may be left out of a quad (the four cells around a point) where its greatest corner is below the best of the classes' least corners by more than
+ * this times the greatest magnitude among all corners. An interpolation is off by at most 10.1 * 2^-24 of the magnitude of what it mixes, two of them
+ * by less than 2^-19: a class that is left out cannot win by rounding. */
+#define KERB_PX_RIVAL_MARGIN 1.9073486328125e-6f
+
+/* A score that is a label: its index 0..255, or -1 for what is none. */
+KERB_PX int kerb_px_label(float s)
+{
+    return s > -0.5f && s < 255.5f ? (int)(s + 0.5f) : -1;
+}
+
 /* exp(x) for x <= 0. 2^n * p(f), |f| <= 1/2, p of degree 4 with p(0) = 1 (minimax in relative error, 2.9e-6; 1e-5 with the
  * rounding of x * log2(e)). Below -80: exp(-80), which is
  * nothing beside the 1 that the greatest score adds to every softmax. */
@@ -129,6 +140,22 @@ KERB_PX uint8_t kerb_px_blend(int source, int colour, int painted, int alpha)
 KERB_PX uint8_t kerb_px_blend_chroma(int source, int colours, int painted, int alpha, int log2_n)
 {
     return (uint8_t)((source * ((KERB_PX_ALPHA_ONE << log2_n) - painted * alpha) + colours * alpha + (128 << log2_n)) >> (8 + log2_n));
+}
+
+/* Side-by-side: a view's width or height, even, so that chroma samples belong to one view only (below 4 pixels: 0), and its first row. */
+KERB_PX int kerb_px_half_side(int side_px)
+{
+    return side_px / 2 & ~1;
+}
+KERB_PX int kerb_px_half_top(int height_px)
+{
+    return (height_px - kerb_px_half_side(height_px)) / 2 & ~1;
+}
+
+/* Half size: the mean of 2x2 bytes, halves up. */
+KERB_PX uint8_t kerb_px_mean4(int a, int b, int c, int d)
+{
+    return (uint8_t)((a + b + c + d + 2) >> 2);
 }
 
 #endif

@@ -67,7 +67,7 @@ typedef struct KerbOutKernels {
     /* n pixels of cells whose corners agree: the interpolated `top`. */
     void (*top_pixels)(const float *const top[2], float weight, const KerbColumns *columns, int first, int n, uint8_t *confidence);
     /* For each class c and cell x < cells: flags[c * pitch + x] = 1 where the class may win somewhere between the corners x and x + 1 of both rows, 0 where
-     * its greatest corner is below some other class's least one. */
+     * its greatest corner is so far below some other class's least one that it can't, not by rounding either (KERB_PX_RIVAL_MARGIN). */
     void (*rivals)(const float *const scores[2], int64_t pitch, int classes, int cells, uint8_t *flags);
     /* n pixels of cells whose corners differ: every rival interpolated; the greatest wins, the lowest class on ties. classes[i] is pixel first + i. */
     void (*mixed_pixels)(const KerbClassRows *rows, const KerbColumns *columns, int first, int n, uint8_t *classes, uint8_t *confidence);

@@ -180,9 +180,15 @@ static void KERB_ROWS(rivals)(const float *const scores[2], int64_t pitch, int c
 {
     for (int x = 0; x < cells; x += KERB_LANES) {
         const float *a = scores[0] + x, *b = scores[1] + x;
-        VecF bar = vf_set1(-INFINITY); /* some class is everywhere as high as this */
-        for (int c = 0; c < classes; c++, a += pitch, b += pitch)
-            bar = vf_max(bar, vf_min(vf_min(vf_load(a), vf_load(a + 1)), vf_min(vf_load(b), vf_load(b + 1))));
+        VecF bar = vf_set1(-KERB_PX_SCORE_LIMIT); /* some class is everywhere as high as this */
+        VecF magnitude = vf_set1(0.0f);
+        for (int c = 0; c < classes; c++, a += pitch, b += pitch) {
+            VecF a0 = vf_load(a), a1 = vf_load(a + 1), b0 = vf_load(b), b1 = vf_load(b + 1);
+            VecF least = vf_min(vf_min(a0, a1), vf_min(b0, b1)), most = vf_max(vf_max(a0, a1), vf_max(b0, b1));
+            bar = vf_max(bar, least);
+            magnitude = vf_max(magnitude, vf_max(most, vf_sub(vf_set1(0.0f), least)));
+        }
+        bar = vf_sub(bar, vf_mul(magnitude, vf_set1(KERB_PX_RIVAL_MARGIN)));
         a = scores[0] + x, b = scores[1] + x;
         for (int c = 0; c < classes; c++, a += pitch, b += pitch) {
             VecF most = vf_max(vf_max(vf_load(a), vf_load(a + 1)), vf_max(vf_load(b), vf_load(b + 1)));
