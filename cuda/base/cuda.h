@@ -19,8 +19,10 @@
 
 #ifdef __CUDACC__
 #define KERB_ITEM static __host__ __device__ __forceinline__
+#define KERB_ITEM_ROLLED _Pragma("unroll 1") /* before a loop whose body is long: nvcc leaves it one */
 #else
 #define KERB_ITEM static inline
+#define KERB_ITEM_ROLLED
 #endif
 
 /* What is known of a device; filled once. */

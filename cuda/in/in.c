@@ -114,6 +114,7 @@ cudaError_t kerb_cuda_in_launch(const KerbCudaIn *in, const KerbCudaJob *job, vo
     KerbCudaInArgs args = in->args;
     args.job = job;
     args.input = input;
+    if ((uintptr_t)input % 16) args.store = KERB_CUDA_IN_STRIDED;
     return kerb_launch_in(&args, stream);
 }
 

@@ -15,7 +15,7 @@ typedef struct KerbCudaIn KerbCudaIn;
  * where a pixel takes 16 bytes: 4 elements of f32, 8 of f16 or bf16); its data is given at each launch. Channels up to the pixel's pitch are padding where the
  * channel stride is 1. `memory` counts, and outlives this. Opener's thread. ARGUMENT as kerb_in_new(), MEMORY, BACKEND. */
 KerbStatus kerb_cuda_in_new(KerbCudaIn **out, const KerbInParams *params, const KerbTensor *input, KerbCudaMemory *memory, KerbError *error);
-/* `job` and `input` (aligned to 16 bytes) as the device sees them. Can be recorded into a graph. Any thread. */
+/* `job` and `input` as the device sees them (input aligned to its elements; fast where to 16 bytes). Can be recorded into a graph. Any thread. */
 cudaError_t kerb_cuda_in_launch(const KerbCudaIn *in, const KerbCudaJob *job, void *input, cudaStream_t stream);
 /* Nothing that was launched may still run. NULL is fine. */
 void kerb_cuda_in_free(KerbCudaIn **in);

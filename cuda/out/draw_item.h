@@ -76,7 +76,8 @@ KERB_ITEM void kerb_item_draw_row(const KerbCudaOutLayout *l, uint8_t *dst, cons
         kerb_item_write(dst, out, 4);
     } else {
         int bytes = l->family == KERB_CUDA_OUT_THREE ? 3 : 4;
-        for (int i = 0; i < n; i++) {
+        for (int i = 0; i < 2; i++) {
+            if (i >= n) continue;
             uint32_t s = kerb_item_read(src + i * bytes, bytes);
             uint32_t out = kerb_item_paint_blend(s, paint[i], 0, alpha) | kerb_item_paint_blend(s >> 8, paint[i], 1, alpha) << 8 |
                            kerb_item_paint_blend(s >> 16, paint[i], 2, alpha) << 16 | (s & 0xff000000u);
@@ -173,7 +174,8 @@ KERB_ITEM void kerb_item_halve_block(const KerbCudaOutLayout *l, const KerbCudaP
 KERB_ITEM void kerb_item_fill_row(const KerbCudaOutLayout *l, uint8_t *dst, const uint32_t *paint, int n)
 {
     if (l->family == KERB_CUDA_OUT_FOUR) {
-        for (int i = 0; i < n; i++) kerb_item_write(dst + 4 * i, paint[i] | 0xff000000u, 4);
+        kerb_item_write(dst, paint[0] | 0xff000000u, 4);
+        if (n > 1) kerb_item_write(dst + 4, paint[1] | 0xff000000u, 4);
         return;
     }
     kerb_item_draw_row(l, dst, dst, paint, n, KERB_PX_ALPHA_ONE); /* painted in full: what was there has no weight */
@@ -182,7 +184,8 @@ KERB_ITEM void kerb_item_fill_row(const KerbCudaOutLayout *l, uint8_t *dst, cons
 KERB_ITEM void kerb_item_fill_block(const KerbCudaOutLayout *l, const KerbCudaPlanes *to, const KerbCudaOutBlock *b)
 {
     int at = b->x * kerb_item_draw_step(l);
-    for (int r = 0; r < b->height; r++) kerb_item_fill_row(l, kerb_item_at(to, 0, b->y + r, at), b->paint + 2 * r, b->width);
+    kerb_item_fill_row(l, kerb_item_at(to, 0, b->y, at), b->paint, b->width);
+    if (b->height > 1) kerb_item_fill_row(l, kerb_item_at(to, 0, b->y + 1, at), b->paint + 2, b->width);
     int row = b->y / 2, column = b->x / 2 * l->group;
     for (int k = 0; l->n_planes > 1 && k < 2; k++)
         *kerb_item_at(to, l->plane[k], row, column + l->byte[k]) = (uint8_t)kerb_item_draw_chroma(0, b->paint, k + 1, KERB_PX_ALPHA_ONE);

@@ -209,6 +209,7 @@ cudaError_t kerb_cuda_out_launch(const KerbCudaOut *out, const KerbCudaJob *job,
     for (int i = 0; i < args.n_heads; i++) {
         KerbCudaOutHead *h = &args.heads[i];
         h->scores = scores[i];
+        if ((uintptr_t)scores[i] % 16) h->whole = 1;
         if (code == cudaSuccess && h->greatest) code = kerb_launch_out_cells(h, stream);
         if (code == cudaSuccess && h->quads) code = kerb_launch_out_quads(h, stream);
     }

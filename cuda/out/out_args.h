@@ -6,7 +6,7 @@
 #include "cuda/base/cuda.h"
 #include "cuda/base/job.h"
 
-enum { KERB_CUDA_OUT_HEADS = 8 };
+enum { KERB_CUDA_OUT_HEADS = 8, KERB_CUDA_OUT_HALVES = 4 };
 
 typedef enum KerbCudaOutHow {
     KERB_CUDA_OUT_NOTHING, /* a tensor that has not the head's shape */

@@ -19,4 +19,4 @@
 KERB_TWIN(cells, kerb_item_out_cell, KerbCudaOutHead, a->width, a->height)
 KERB_TWIN(quads, kerb_item_out_quad, KerbCudaOutHead, a->width, a->height)
 KERB_TWIN(pixels, kerb_item_out_block, KerbCudaOutArgs, (a->width + 1) / 2, (a->height + 1) / 2)
-KERB_TWIN(halves, kerb_item_out_half, KerbCudaOutArgs, (a->width + 1) / 2, (a->height + 1) / 2)
+KERB_TWIN(halves, kerb_item_out_halves, KerbCudaOutArgs, (a->width + 1) / 2, (a->height + 2 * KERB_CUDA_OUT_HALVES - 1) / (2 * KERB_CUDA_OUT_HALVES))

@@ -26,44 +26,56 @@ KERB_ITEM uint32_t kerb_item_out_pixel(const KerbCudaOutArgs *a, int x, int y, b
     return pixel;
 }
 
-/* Block (bx, by). */
-KERB_ITEM void kerb_item_out_block(const KerbCudaOutArgs *a, int bx, int by)
+KERB_ITEM KerbCudaOutBlock kerb_item_out_block_at(const KerbCudaOutArgs *a, int bx, int by)
 {
-    const KerbCudaJob *job = a->job;
     KerbCudaOutBlock b;
     b.x = 2 * bx, b.y = 2 * by;
     b.width = a->width - b.x < 2 ? 1 : 2;
     b.height = a->height - b.y < 2 ? 1 : 2;
+    b.paint[0] = b.paint[1] = b.paint[2] = b.paint[3] = 0;
+    return b;
+}
+
+KERB_ITEM void kerb_item_out_write(const KerbCudaMap *map, const KerbCudaOutBlock *b, uint32_t bytes)
+{
+    uint8_t *at = map->data + (int64_t)b->y * map->stride + b->x;
+    kerb_item_write(at, bytes, b->width);
+    if (b->height > 1) kerb_item_write(at + map->stride, bytes >> 16, b->width);
+}
+
+/* Block (bx, by). */
+KERB_ITEM void kerb_item_out_block(const KerbCudaOutArgs *a, int bx, int by)
+{
+    const KerbCudaJob *job = a->job;
+    KerbCudaOutBlock b = kerb_item_out_block_at(a, bx, by);
     bool want = a->confidence && job->confidence.data;
-    uint32_t labels[2], sure[2];
-    for (int r = 0; r < b.height; r++) {
-        uint32_t left = kerb_item_out_pixel(a, b.x, b.y + r, want), right = b.width > 1 ? kerb_item_out_pixel(a, b.x + 1, b.y + r, want) : left;
-        labels[r] = (left & 255u) | (right & 255u) << 8;
-        sure[r] = left >> 8 | (right & 0xff00u);
-        kerb_item_write(job->labels.data + (int64_t)(b.y + r) * job->labels.stride + b.x, labels[r], b.width);
-        if (want) kerb_item_write(job->confidence.data + (int64_t)(b.y + r) * job->confidence.stride + b.x, sure[r], b.width);
+    uint32_t labels = 0, sure = 0; /* a byte a pixel */
+    KERB_ITEM_ROLLED
+    for (int k = 0; k < 4; k++) {
+        int i = k & 1, r = k >> 1;
+        /* Past the frame's edge: the pixel beside it, computed once more; its bytes are not written, its paint is for the chroma. */
+        uint32_t pixel = kerb_item_out_pixel(a, b.x + (i < b.width ? i : 0), b.y + (r < b.height ? r : 0), want);
+        labels |= (pixel & 255u) << (8 * k);
+        sure |= (pixel >> 8) << (8 * k);
     }
+    kerb_item_out_write(&job->labels, &b, labels);
+    if (want) kerb_item_out_write(&job->confidence, &b, sure);
     const KerbCudaDisplay *display = &job->display;
     if (!job->picture.planes[0] || display->visualize == KERB_VISUALIZE_SIDE_BY_SIDE) return;
     if (display->visualize == KERB_VISUALIZE_NONE) {
         kerb_item_copy_block(&a->layout, &job->picture, &job->frame, &b);
         return;
     }
-    if (b.height == 1) labels[1] = labels[0];
-    for (int k = 0; k < 4; k++) b.paint[k] = display->labels[labels[k >> 1] >> (8 * (k & 1)) & 255u];
+    for (int k = 0; k < 4; k++) b.paint[k] = display->labels[labels >> (8 * k) & 255u];
     kerb_item_draw_block(&a->layout, &job->picture, &job->frame, &b, display->alpha);
 }
 
-/* Side-by-side: block (bx, by) of the picture is of the frame at half size, of the mask at half size, or black. */
-KERB_ITEM void kerb_item_out_half(const KerbCudaOutArgs *a, int bx, int by)
+/* Block (bx, by) of the picture is of the frame at half size, of the mask at half size, or black. */
+KERB_ITEM void kerb_item_out_half_block(const KerbCudaOutArgs *a, int bx, int by)
 {
     const KerbCudaJob *job = a->job;
     const KerbCudaDisplay *display = &job->display;
-    if (!job->picture.planes[0] || display->visualize != KERB_VISUALIZE_SIDE_BY_SIDE) return;
-    KerbCudaOutBlock b;
-    b.x = 2 * bx, b.y = 2 * by;
-    b.width = a->width - b.x < 2 ? 1 : 2;
-    b.height = a->height - b.y < 2 ? 1 : 2;
+    KerbCudaOutBlock b = kerb_item_out_block_at(a, bx, by);
     int width = kerb_px_half_side(a->width), height = kerb_px_half_side(a->height), top = kerb_px_half_top(a->height);
     bool inside = b.y >= top && b.y < top + height && b.x < 2 * width;
     if (inside && b.x < width) {
@@ -76,6 +88,15 @@ KERB_ITEM void kerb_item_out_half(const KerbCudaOutArgs *a, int bx, int by)
         b.paint[k] = display->labels[job->labels.data[(int64_t)y * job->labels.stride + x]];
     }
     kerb_item_fill_block(&a->layout, &job->picture, &b);
+}
+
+/* Side-by-side: KERB_CUDA_OUT_HALVES blocks under one another, so that the launch costs little for other displays. */
+KERB_ITEM void kerb_item_out_halves(const KerbCudaOutArgs *a, int bx, int group)
+{
+    const KerbCudaJob *job = a->job;
+    if (!job->picture.planes[0] || job->display.visualize != KERB_VISUALIZE_SIDE_BY_SIDE) return;
+    KERB_ITEM_ROLLED
+    for (int by = group * KERB_CUDA_OUT_HALVES; by < (group + 1) * KERB_CUDA_OUT_HALVES && 2 * by < a->height; by++) kerb_item_out_half_block(a, bx, by);
 }
 
 #endif

@@ -210,16 +210,20 @@ KERB_ITEM KerbCudaOutWinner kerb_item_out_rivals(const KerbCudaOutHead *h, const
     return winner;
 }
 
-/* The same of all classes. */
+/* The same of all classes. Down first: two corners at a time, which keeps registers for more warps. */
 KERB_ITEM KerbCudaOutWinner kerb_item_out_all(const KerbCudaOutHead *h, const KerbCudaOutCorners *at, float across, float down)
 {
     KerbCudaOutWinner winner = { 0, -3.0f * KERB_PX_SCORE_LIMIT };
-    float s[4][8];
+    float left[8], right[8], lower[8];
     for (int c = 0; c < h->channels; c += h->whole) {
-        for (int k = 0; k < 4; k++) kerb_item_out_whole(h, at->scores[k], c, s[k]);
+        kerb_item_out_whole(h, at->scores[0], c, left);
+        kerb_item_out_whole(h, at->scores[2], c, lower);
+        for (int k = 0; k < 8; k++) left[k] = kerb_px_lerp(left[k], lower[k], down);
+        kerb_item_out_whole(h, at->scores[1], c, right);
+        kerb_item_out_whole(h, at->scores[3], c, lower);
         for (int k = 0; k < 8; k++) {
             if (k >= h->whole || c + k >= h->channels) continue;
-            kerb_item_out_challenge(&winner, c + k, kerb_item_out_lerp(s[0][k], s[1][k], s[2][k], s[3][k], across, down));
+            kerb_item_out_challenge(&winner, c + k, kerb_px_lerp(left[k], kerb_px_lerp(right[k], lower[k], down), across));
         }
     }
     return winner;
