@@ -222,7 +222,9 @@ static cudaError_t kerb_call_locked(const char *name, unsigned flags)
             return cudaErrorNoDevice;
     }
     if (c->fail && (!c->only[0] || !strcmp(c->only, name)) && ++kerb_machine.matching >= c->fail) {
-        const int code = c->code ? c->code : cudaErrorMemoryAllocation;
+        int code = c->code ? c->code : cudaErrorMemoryAllocation;
+        if (code >= 1000 && !(flags & KERB_CALL_DNN))
+            code = cudaErrorUnknown;
         if (kerb_machine.matching == c->fail && kerb_code_is_sticky(code))
             kerb_lose_locked((cudaError_t)code);
         if (kerb_machine.matching == c->fail || c->sticky)

@@ -32,7 +32,7 @@ cudnnStatus_t kerb_dnn_say(cudnnStatus_t code, const char *format, ...)
 static cudnnStatus_t kerb_dnn_call(const char *name, unsigned flags)
 {
     const cudaError_t before = kerb_last_error;
-    const cudaError_t code = kerb_call(name, flags);
+    const cudaError_t code = kerb_call(name, flags | KERB_CALL_DNN);
     kerb_last_error = before;
     if (code == cudaSuccess)
         return CUDNN_STATUS_SUCCESS;

@@ -64,6 +64,7 @@ void kerb_machine_unlock(void);
 enum {
     KERB_CALL_UNSAFE = 1,   /* forbidden while a stream is being captured, by the capture's mode */
     KERB_CALL_ANYWHERE = 2, /* works without a driver */
+    KERB_CALL_DNN = 4,      /* cuDNN's: takes its own codes (from 1000 on), which the runtime has not */
 };
 /* Every entry point begins with it: counts, waits, fails where it is told to. The error is the thread's last error by then. Those that release
  * something go on all the same: what they release is not to be blamed on their caller. */
