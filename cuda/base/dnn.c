@@ -242,6 +242,8 @@ KerbStatus kerb_cudnn_check(const KerbCudnn *dnn, cudnnStatus_t code, KerbStatus
         status = KERB_ERROR_MEMORY;
     else if (code >= CUDNN_STATUS_EXECUTION_FAILED || code == CUDNN_STATUS_NOT_INITIALIZED)
         status = KERB_ERROR_BACKEND;
+    else if (otherwise == KERB_ERROR_INTERNAL && CUDNN_STATUS_CATEGORY((int)code) != CUDNN_STATUS_BAD_PARAM)
+        status = KERB_ERROR_BACKEND; /* cuDNN's own doing, not a promise of ours */
     return kerb_fail(error, status, "%s: cuDNN says %s (%d)%s%s", what, name ? name : "an error", (int)code, words[0] ? ": " : "", words);
 }
 
