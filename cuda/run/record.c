@@ -96,9 +96,11 @@ KerbStatus kerb_cuda_slots_prepare(KerbStaged *s, KerbError *error)
     status = record_all(s, &reason);
     if (status == KERB_ERROR_FRAME) { /* perhaps only the marks cannot be recorded */
         s->inner_marks = false;
-        status = record_all(s, NULL);
+        KerbError again = { 0 };
+        status = record_all(s, &again);
         s->inner_marks = status != KERB_OK;
         if (status == KERB_OK) kerb_log(KERB_LOG_INFO, "the GPU's stages are not timed one by one: %s", reason.message);
+        else if (status == KERB_ERROR_BACKEND) reason = again;
     }
     if (status == KERB_OK) status = run_all_once(s, &reason);
     if (status == KERB_OK || status == KERB_ERROR_BACKEND) {
