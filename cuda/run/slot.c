@@ -14,11 +14,13 @@ static bool is_lost(KerbStaged *s, KerbError *error)
     return true;
 }
 
-static KerbStatus lose(KerbStaged *s, const KerbError *why)
+/* Both threads may find it at the same time: one of them tells the story. */
+static KerbStatus lose(KerbStaged *s, const KerbError *why, KerbError *error)
 {
     pthread_mutex_lock(&s->mutex);
     if (!atomic_load(&s->lost)) s->loss = *why;
     atomic_store(&s->lost, true);
+    if (error) *error = s->loss;
     pthread_mutex_unlock(&s->mutex);
     return KERB_ERROR_BACKEND;
 }
@@ -33,9 +35,10 @@ static KerbStatus give_up_frame(KerbStaged *s, KerbError *why, KerbError *error)
             why->status != KERB_ERROR_BACKEND)
             *why = reason;
     }
-    if (why->status != KERB_ERROR_BACKEND) why->status = KERB_ERROR_FRAME; /* too little memory for one launch too: the next may succeed */
+    if (why->status == KERB_ERROR_BACKEND) return lose(s, why, error);
+    why->status = KERB_ERROR_FRAME; /* too little memory for one launch too: the next may succeed */
     if (error) *error = *why;
-    return why->status == KERB_ERROR_BACKEND ? lose(s, why) : KERB_ERROR_FRAME;
+    return KERB_ERROR_FRAME;
 }
 
 /* ---- begin */
