@@ -47,7 +47,7 @@ bool kerb_cuda_lies_as_picture(const KerbGraph *g, uint32_t id);
 int kerb_cuda_pitch_unit(KerbDtype dtype); /* 16 bytes' worth, as cuDNN's fast kernels want it: 4 of f32, 8 of f16 and bf16, 16 of i8 */
 /* What a picture of the graph's shape is in the usual layout. */
 KerbTensor kerb_cuda_picture_tensor(KerbDtype dtype, int rank, const int64_t dims[]);
-/* Type of the value on the device: the net's for f32 pictures, else the graph's. */
+/* Type of the value on the device: the net's for f32 pictures (but one that is quantised at once), else the graph's. */
 KerbDtype kerb_cuda_type(const KerbCompiler *c, uint32_t id);
 
 /* The value on the device: where it was placed; constants and what the host made are uploaded. */

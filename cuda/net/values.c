@@ -30,9 +30,17 @@ bool kerb_cuda_lies_as_picture(const KerbGraph *g, uint32_t id)
     return v->dims[1] > 0 && v->dims[2] > 0 && v->dims[3] > 0;
 }
 
+/* A picture that is quantised at once: 11 bits' rounding before that would now and then be seen in the integers. */
+static bool kerb_cuda_is_quantised_input(const KerbCompiler *c, uint32_t id)
+{
+    if (c->net->precision != KERB_PRECISION_INT8 || c->g->values[id].producer != KERB_NO_NODE || c->readers[id] != 1) return false;
+    return c->reader[id] != KERB_NO_NODE && c->g->nodes[c->reader[id]].op == KERB_OP_QUANTIZE;
+}
+
 KerbDtype kerb_cuda_type(const KerbCompiler *c, uint32_t id)
 {
     const KerbValue *v = &c->g->values[id];
+    if (kerb_cuda_is_quantised_input(c, id)) return v->dtype;
     return v->dtype == KERB_F32 && kerb_cuda_lies_as_picture(c->g, id) ? c->net->type : v->dtype;
 }
 

@@ -112,6 +112,7 @@ static void run_chain(int channels, bool exact, int index)
     assert_int_equal(kerb_net_case_steps(&c, "quantize"), 1);   /* the picture */
     assert_int_equal(kerb_net_case_steps(&c, "dequantize"), 1); /* the scores */
     assert_int_equal(kerb_net_case_steps(&c, "ref"), 0);
+    assert_int_equal(kerb_cuda_net_input(c.net, 0)->dtype, KERB_F32); /* f16 would move numbers from one step to the next */
     double worst;
     /* The scores are kept in f16, a quarter of a step exactly. */
     const int differences = kerb_net_case_differences(&c, &r, exact ? 0 : 0.005, &worst);
