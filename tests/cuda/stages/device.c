@@ -34,6 +34,32 @@ void stages_set_job(Stages *s, const KerbCudaJob *job)
     stages_must(cudaStreamSynchronize(s->stream), "cudaStreamSynchronize");
 }
 
+static cudaGraphExec_t record(Stages *s, StagesLaunchFn launch, void *what)
+{
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+    stages_must(cudaStreamBeginCapture(s->stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+    stages_must(launch(s, what), "launching into a graph");
+    stages_must(cudaStreamEndCapture(s->stream, &graph), "cudaStreamEndCapture");
+    stages_must(cudaGraphInstantiate(&exec, graph, 0), "cudaGraphInstantiate");
+    stages_must(cudaGraphDestroy(graph), "cudaGraphDestroy");
+    return exec;
+}
+
+void stages_run(Stages *s, const KerbCudaJob *job, bool recorded, StagesLaunchFn launch, void *what)
+{
+    static const KerbCudaJob empty;
+    cudaGraphExec_t exec = NULL;
+    if (recorded) {
+        stages_set_job(s, &empty);
+        exec = record(s, launch, what);
+    }
+    stages_set_job(s, job);
+    stages_must(recorded ? cudaGraphLaunch(exec, s->stream) : launch(s, what), "launching");
+    stages_must(cudaStreamSynchronize(s->stream), "running");
+    if (recorded) stages_must(cudaGraphExecDestroy(exec), "cudaGraphExecDestroy");
+}
+
 StagesBlock stages_block_new(size_t bytes)
 {
     StagesBlock b = { .host = malloc(bytes), .bytes = bytes };

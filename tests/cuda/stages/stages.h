@@ -20,6 +20,9 @@ size_t stages_finish(Stages *s);
 /* Ends the program where a call failed: what comes after it says nothing. */
 void stages_must(cudaError_t code, const char *what);
 void stages_set_job(Stages *s, const KerbCudaJob *job);
+/* Launches for this job and waits. recorded: as a graph that was captured while the job block was empty, as the ring's graphs outlive their frames. */
+typedef cudaError_t (*StagesLaunchFn)(Stages *s, void *what);
+void stages_run(Stages *s, const KerbCudaJob *job, bool recorded, StagesLaunchFn launch, void *what);
 
 /* Bytes in host memory, which hold what is expected in the end, and as many on the device. */
 typedef struct StagesBlock {
