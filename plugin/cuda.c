@@ -35,6 +35,7 @@ G_STATIC_ASSERT((int)GST_MAP_CUDA == (int)MAP_CUDA);
 /* What is used of the library and of the driver. */
 typedef struct KerbCudaCalls {
     gboolean (*load_library)(void);
+    void (*memory_init_once)(void); /* pools want it */
     GType (*pool_type)(void);
     GstObject *(*context_new_wrapped)(gpointer context, int device);
     gboolean (*handle_context_query)(GstElement *element, GstQuery *query, gpointer context);
@@ -64,8 +65,8 @@ static gboolean kerb_cuda_load(void)
     GST_DEBUG_CATEGORY_INIT(kerb_cuda_debug, "kerbcuda", 0, "Kerb's frames in CUDA memory");
     GModule *library = g_module_open("libgstcuda-1.0.so.0", G_MODULE_BIND_LAZY), *driver = g_module_open("libcuda.so.1", G_MODULE_BIND_LAZY);
     gboolean ok = library && driver &&
-                  kerb_cuda_symbols(library, TRUE, "gst_cuda_load_library", (gpointer *)&c->load_library, "gst_cuda_buffer_pool_get_type",
-                                    (gpointer *)&c->pool_type, "gst_cuda_context_new_wrapped", (gpointer *)&c->context_new_wrapped,
+                  kerb_cuda_symbols(library, TRUE, "gst_cuda_load_library", (gpointer *)&c->load_library, "gst_cuda_memory_init_once",
+                                    (gpointer *)&c->memory_init_once, "gst_cuda_buffer_pool_get_type", (gpointer *)&c->pool_type, "gst_cuda_context_new_wrapped", (gpointer *)&c->context_new_wrapped,
                                     "gst_cuda_handle_context_query", (gpointer *)&c->handle_context_query, "gst_context_new_cuda_context",
                                     (gpointer *)&c->context_new_context, "gst_is_cuda_memory", (gpointer *)&c->is_cuda_memory,
                                     "gst_cuda_buffer_pool_new", (gpointer *)&c->pool_new, NULL) &&
@@ -76,6 +77,7 @@ static gboolean kerb_cuda_load(void)
         g_module_make_resident(library);
         g_module_make_resident(driver);
         ok = c->load_library() && c->init(0) == 0;
+        if (ok) c->memory_init_once();
     }
     if (library) g_module_close(library);
     if (driver) g_module_close(driver);

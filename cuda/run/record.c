@@ -3,6 +3,9 @@
  * CUDA graph a slot does every frame; where recording fails, the same is launched piece by piece. */
 #include "cuda/run/staged.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static KerbStatus mark(KerbStaged *s, KerbCudaSlot *slot, KerbCudaMark which, bool recording, KerbError *error)
 {
     if (!s->inner_marks) return KERB_OK;
@@ -91,7 +94,8 @@ KerbStatus kerb_cuda_slots_prepare(KerbStaged *s, KerbError *error)
 {
     s->inner_marks = true;
     KerbStatus status = run_all_once(s, error); /* what is loaded or chosen at a first launch is not to be recorded */
-    if (status != KERB_OK) return status;
+    const char *wanted = getenv("KERB_CUDA_GRAPHS");
+    if (status != KERB_OK || (wanted && strcmp(wanted, "0") == 0)) return status;
     KerbError reason = { 0 };
     status = record_all(s, &reason);
     if (status == KERB_ERROR_FRAME) { /* perhaps only the marks cannot be recorded */

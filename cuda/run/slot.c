@@ -118,6 +118,7 @@ KerbStatus kerb_cuda_slot_finish(KerbStaged *s, int index, const KerbJob *job, K
     KerbError why = { 0 };
     if (await_frame(s, slot, times, &why) != KERB_OK) return give_up_frame(s, &why, error);
     kerb_cuda_deliver(slot);
+    kerb_cuda_timeline_note(s, index);
     pthread_mutex_lock(&s->mutex);
     s->up_bytes = slot->up_bytes;
     s->down_bytes = slot->down_bytes;

@@ -120,6 +120,7 @@ static KerbStatus staged_open(KerbStaged **out, KerbNet *net, const KerbStagesPa
         status = KERB_ERROR_BACKEND;
         if (error) error->status = status;
     }
+    if (status == KERB_OK) kerb_cuda_timeline_open(s);
     if (status != KERB_OK) staged_close(&s);
     *out = s;
     return status;
@@ -150,6 +151,7 @@ static void staged_close(KerbStaged **staged)
     cudaStream_t streams[3] = { s->up, s->compute, s->down };
     for (int i = 0; i < 3; i++)
         if (streams[i]) ignore(cudaStreamSynchronize(streams[i]));
+    kerb_cuda_timeline_close(s);
     for (int i = 0; i < s->n_slots; i++) free_slot(s, &s->slots[i]);
     kerb_cuda_in_free(&s->in);
     kerb_cuda_out_free(&s->out);

@@ -69,6 +69,8 @@ typedef struct KerbCudaSlot {
     uint64_t number;
 } KerbCudaSlot;
 
+typedef struct KerbCudaTimeline KerbCudaTimeline;
+
 struct KerbStaged {
     KerbNet *net;
     int device_id;
@@ -86,6 +88,7 @@ struct KerbStaged {
     int n_slots;
     KerbCudaSlot slots[KERB_MAX_SLOTS];
 
+    KerbCudaTimeline *timeline; /* NULL: not wanted; finish()'s alone */
     atomic_uint_fast64_t begun; /* frames put onto the queues */
     uint64_t suspect;           /* frames up to this number may have met a host step's fault; finish()'s alone */
     atomic_bool lost;
@@ -113,5 +116,10 @@ KerbStatus kerb_cuda_send(KerbStaged *staged, KerbCudaSlot *slot, const KerbJob 
 KerbStatus kerb_cuda_receive(KerbStaged *staged, KerbCudaSlot *slot, KerbError *error);
 /* After that has arrived: the rest of the way. */
 void kerb_cuda_deliver(KerbCudaSlot *slot);
+
+/* timeline.c: does nothing unless the environment's KERB_CUDA_TIMELINE names a file. */
+void kerb_cuda_timeline_open(KerbStaged *staged);
+void kerb_cuda_timeline_note(KerbStaged *staged, int slot);
+void kerb_cuda_timeline_close(KerbStaged *staged);
 
 #endif
