@@ -122,14 +122,27 @@ static void kerb_seg_make_display(KerbSeg *self)
     if (complaint) kerb_post_setting(GST_ELEMENT(self), complaint);
 }
 
-/* The settings as they are: may the network run on a GPU? Then GStreamer's CUDA library is worth loading. */
+/* Whether the first backend that works here is a GPU's: what `auto` takes. Asked once. */
+static gboolean kerb_seg_gpu_is_first(void)
+{
+    static gsize asked; /* 1: no, 2: yes */
+    if (g_once_init_enter(&asked)) {
+        KerbDevice devices[64];
+        int n = MIN(kerb_devices(devices, G_N_ELEMENTS(devices)), (int)G_N_ELEMENTS(devices)), i = 0;
+        while (i < n && !devices[i].usable) i++;
+        g_once_init_leave(&asked, i < n && !strcmp(devices[i].name, "cuda") ? 2 : 1);
+    }
+    return asked == 2;
+}
+
+/* The settings as they are: may the network run on a GPU? Only then a CUDA context is worth its memory. */
 static gboolean kerb_seg_may_use_cuda(KerbSeg *self)
 {
     g_mutex_lock(&self->lock);
     const gchar *backend = self->settings.backend;
-    gboolean may = !backend || !*backend || !strcmp(backend, "auto") || !strcmp(backend, "cuda");
+    gboolean is_auto = !backend || !*backend || !strcmp(backend, "auto"), is_cuda = !is_auto && !strcmp(backend, "cuda");
     g_mutex_unlock(&self->lock);
-    return may;
+    return is_cuda || (is_auto && kerb_seg_gpu_is_first());
 }
 
 static gboolean kerb_seg_open_cuda(KerbSeg *self)
@@ -137,17 +150,12 @@ static gboolean kerb_seg_open_cuda(KerbSeg *self)
     return kerb_seg_may_use_cuda(self) && kerb_cuda_open(&self->cuda, GST_ELEMENT(self), self->settings.cuda_device_id);
 }
 
-/* With a pipeline open. A model of free size is compiled only when the caps are known: until then the first backend that works is as good as chosen. */
+/* With a pipeline open. A model of free size is compiled only when the caps are known: until then what may be is taken for what will be. */
 static gboolean kerb_seg_will_use_cuda(KerbSeg *self)
 {
     KerbStats stats;
-    KerbDevice devices[64];
-    if (!kerb_seg_may_use_cuda(self)) return FALSE;
     kerb_get_stats(self->pipeline, &stats);
-    if (stats.backend[0] || !g_strcmp0(self->settings.backend, "cuda")) return !stats.backend[0] || g_str_has_prefix(stats.backend, "cuda");
-    int n = MIN(kerb_devices(devices, G_N_ELEMENTS(devices)), (int)G_N_ELEMENTS(devices)), i = 0;
-    while (i < n && !devices[i].usable) i++;
-    return i < n && !strcmp(devices[i].name, "cuda");
+    return kerb_seg_may_use_cuda(self) && (!stats.backend[0] || g_str_has_prefix(stats.backend, "cuda"));
 }
 
 /* READY to PAUSED: the model is opened here, so that what is wrong with it is said before any data flows. */
