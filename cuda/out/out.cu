@@ -36,5 +36,6 @@ extern "C" cudaError_t kerb_launch_out_pixels(const KerbCudaOutArgs *args, cudaS
 
 extern "C" cudaError_t kerb_launch_out_halves(const KerbCudaOutArgs *args, cudaStream_t stream)
 {
-    return kerb_launch_items<KerbCudaOutArgs, kerb_item_out_halves>(args, (args->width + 1) / 2, (args->height + 2 * KERB_CUDA_OUT_HALVES - 1) / (2 * KERB_CUDA_OUT_HALVES), stream);
+    int rows = 2 * KERB_CUDA_OUT_HALVES; /* an item */
+    return kerb_launch_items<KerbCudaOutArgs, kerb_item_out_halves>(args, (args->width + 1) / 2, (args->height + rows - 1) / rows, stream);
 }

@@ -19,8 +19,9 @@ typedef struct KerbCudaOut KerbCudaOut;
 KerbStatus kerb_cuda_out_new(KerbCudaOut **out, const KerbOutParams *params, const KerbTensor scores[], KerbCudaMemory *memory, KerbError *error);
 /* Fills a job's display, in host memory. One thread at a time. */
 void kerb_cuda_out_display(KerbCudaOut *out, const KerbDisplay *display, KerbCudaDisplay *to);
-/* `job` and scores[i] as the device sees them (scores fast where channels-last, in f16, bf16 or f32, with pixels that begin on 16 bytes). Launches of one KerbCudaOut must follow one another on the device: they share its scratch. Can be recorded into
- * a graph, which then serves other jobs: with or without a picture, confidence, side-by-side. */
+/* `job` and scores[i] as the device sees them (scores fast where channels-last, in f16, bf16 or f32, with pixels that begin on 16 bytes). Launches of
+ * one KerbCudaOut must follow one another on the device: they share its scratch. Can be recorded into a graph, which then serves other jobs: with or
+ * without a picture, confidence, side-by-side. */
 cudaError_t kerb_cuda_out_launch(const KerbCudaOut *out, const KerbCudaJob *job, void *const scores[], cudaStream_t stream);
 /* Nothing that was launched may still run. NULL is fine. */
 void kerb_cuda_out_free(KerbCudaOut **out);

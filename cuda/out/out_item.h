@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A block of 2x2 frame pixels: what the heads say, layered, and the picture over it.
  *
- * Bytes a frame of 1280 x 720 I420 with confidence, one head of 19 classes at 128 x 64 in f16: 0.4 MB of scores in `cells`, 1.4 MB of frame read, 1.4 MB of
- * picture, 0.9 MB of labels and 0.9 MB of confidence written; cells, tables and the scores of quads that disagree come from the caches. 5 MB: 2 us at an H100's
- * 3.3 TB/s, 25 us at an Orin's 200 GB/s. Where four corners agree a pixel costs about 30 operations, so that memory is what it waits for; only pixels between
- * classes look at scores, those of their quad's rivals. */
+ * Bytes a frame of 1280 x 720 I420 with confidence, one head of 19 classes at 128 x 64 in f16: 0.4 MB of scores in `cells`, 1.4 MB of frame
+ * read, 1.4 MB of picture, 0.9 MB of labels and 0.9 MB of confidence written; cells, tables and the scores of quads that disagree come from the
+ * caches. 5 MB take no less than 2 us at an H100's 3.3 TB/s and 25 us at an Orin's 200 GB/s (reckoned, not measured). Where four corners agree a
+ * pixel costs about 30 operations, so that memory is what it waits for; only pixels between classes look at scores, those of their rivals. */
 #ifndef KERB_CUDA_OUT_OUT_ITEM_H
 #define KERB_CUDA_OUT_OUT_ITEM_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* kerb-cuda-stages [CASES [FIRST]]: the kernels of cuda/in and cuda/out on this machine's GPU against engine/in and engine/out on its processor, to the bit,
- * then their times at sizes that are used. Ends in `N passed, N failed, N skipped`; exit code 1 where something differs, 77 without a GPU. KERB_SHORT=1: few cases
- * and no times, for compute-sanitizer. */
+ * then their times at sizes that are used. Ends in `N passed, N failed, N skipped`; exit code 1 where something differs, 77 without a GPU.
+ * KERB_SHORT=1: few cases and no times, for compute-sanitizer. */
 #include "stages.h"
 
 #include "base/cpu.h"

@@ -186,7 +186,8 @@ bool stages_out_case(Stages *s, uint64_t seed, char *message, size_t bytes)
     snprintf(message, bytes, "out, seed %llu: %s %dx%d, sees %d..%d x %d..%d, %d heads (kind %d, %d x %d x %d %s, nearest %d), view %d%s: %s, byte %lld",
              (unsigned long long)seed, kerb_pixel_format_name(p->format.pixel_format), p->format.width_px, p->format.height_px, p->geometry.frame_x0,
              p->geometry.frame_x1, p->geometry.frame_y0, p->geometry.frame_y1, p->n_heads, h->kind, h->channels, h->height, h->width,
-             kerb_dtype_name(c.heads.scores[0].dtype), h->nearest, c.draws ? (int)c.display.visualize : -1, c.in_place ? " in place" : "", what, (long long)at);
+             kerb_dtype_name(c.heads.scores[0].dtype), h->nearest, c.draws ? (int)c.display.visualize : -1, c.in_place ? " in place" : "", what,
+             (long long)at);
     unmake(&c);
     return equal;
 }
