@@ -3,7 +3,6 @@
 #include "devices.h"
 #include "patterns.h"
 
-#include "base/trace.h"
 #include "cuda/base/dnn.h"
 #include "run/config.h"
 #include "run/model.h"
@@ -27,6 +26,7 @@ static const char help[] =
     "  --precision P     fp32, tf32, fp16 (default), bf16, int8 (for quantised models)\n"
     "  --size WxH        for models that take any size: in place of what their card says\n"
     "  --part K/N        only every N-th pattern from the K-th (0..N-1) on; the others are skipped\n"
+    "  --threads N       compile on N threads (default: one a core)\n"
     "  --verbose         a line for every pattern, with the engine that was taken\n"
     "  --json            one JSON object on standard output; the summary goes to standard error\n"
     "\n"
@@ -38,7 +38,7 @@ static const char help[] =
     "Example: kerb-plans --sm 87 --precision fp16 deeplabv3.onnx\n";
 
 typedef struct Options {
-    int sm, width_px, height_px, part, parts;
+    int sm, width_px, height_px, part, parts, threads;
     KerbPrecision precision;
     bool verbose, json;
 } Options;
@@ -129,30 +129,40 @@ static KerbStatus try_pattern(const Options *o, KerbPlans *plans, const Pattern 
 {
     char why[200] = "", detail[512];
     KerbConvPlan *plan = NULL;
-    int64_t start = kerb_now_ns();
     KerbStatus status = kerb_plans_get(plans, &p->problem, &plan, why, sizeof why, error);
     if (status != KERB_OK) return status;
     if (!plan) snprintf(detail, sizeof detail, "an own kernel does it, slower; cuDNN: %s", why);
     else if (kerb_plan_left(plan)) snprintf(detail, sizeof detail, "%s; cuDNN on all of it: %s", kerb_plan_text(plan), why);
-    else snprintf(detail, sizeof detail, "%s, %.1f s", kerb_plan_text(plan), (double)(kerb_now_ns() - start) * 1e-9);
+    else snprintf(detail, sizeof detail, "%s", kerb_plan_text(plan));
     say(o, t, p, plan && !kerb_plan_left(plan) ? "passed" : "failed", detail);
     return KERB_OK;
 }
 
+#define CHUNK 32 /* patterns that are compiled together: lines come now and then, not only at the end */
+
+static KerbStatus try_chunk(const Options *o, KerbPlans *plans, const Pattern *const chosen[], int n, Totals *t, KerbError *error)
+{
+    KerbConvProblem problems[CHUNK];
+    for (int i = 0; i < n; i++) problems[i] = chosen[i]->problem;
+    KerbStatus status = kerb_plans_prepare(plans, problems, n, o->threads, NULL, NULL, error);
+    for (int i = 0; i < n && status == KERB_OK; i++) status = try_pattern(o, plans, chosen[i], t, error);
+    return status;
+}
+
 static KerbStatus try_all(const Options *o, KerbPlans *plans, const Patterns *patterns, Totals *t, KerbError *error)
 {
-    int seen = 0;
+    const Pattern *chosen[CHUNK];
+    int seen = 0, n = 0;
     KerbStatus status = KERB_OK;
     for (int i = 0; i < patterns->n && status == KERB_OK; i++) {
         const Pattern *p = &patterns->list[i];
-        if (p->depthwise) {
-            say(o, t, p, "skipped", "depthwise: an own kernel does it");
-            continue;
-        }
-        if (seen++ % o->parts == o->part) status = try_pattern(o, plans, p, t, error);
+        if (p->depthwise) say(o, t, p, "skipped", "depthwise: an own kernel does it");
+        else if (seen++ % o->parts == o->part) chosen[n++] = p;
         else t->skipped++;
+        if (n == CHUNK) status = try_chunk(o, plans, chosen, n, t, error);
+        if (n == CHUNK) n = 0;
     }
-    return status;
+    return status == KERB_OK ? try_chunk(o, plans, chosen, n, t, error) : status;
 }
 
 static int fail(const KerbError *error)
@@ -212,8 +222,8 @@ int main(int argc, char **argv)
 {
     static const struct option long_options[] = {
         { "sm", required_argument, NULL, 's' },    { "precision", required_argument, NULL, 'p' }, { "size", required_argument, NULL, 'z' },
-        { "part", required_argument, NULL, 'k' }, { "verbose", no_argument, NULL, 'v' },         { "json", no_argument, NULL, 'j' },
-        { "help", no_argument, NULL, 'h' },        { NULL, 0, NULL, 0 },
+        { "part", required_argument, NULL, 'k' },  { "threads", required_argument, NULL, 't' },   { "verbose", no_argument, NULL, 'v' },
+        { "json", no_argument, NULL, 'j' },        { "help", no_argument, NULL, 'h' },            { NULL, 0, NULL, 0 },
     };
     Options o = { .sm = 90, .parts = 1, .precision = KERB_PRECISION_F16 };
     KerbCudaDevice device;
@@ -238,6 +248,7 @@ int main(int argc, char **argv)
             if (sscanf(optarg, "%d/%d", &o.part, &o.parts) != 2 || o.parts < 1 || o.part < 0 || o.part >= o.parts)
                 return usage_error("--part %s: K/N, where 0 <= K < N", optarg);
             break;
+        case 't': o.threads = atoi(optarg); break;
         case 'v': o.verbose = true; break;
         case 'j': o.json = true; break;
         case 'h': fputs(help, stdout); return EXIT_ALL_PASSED;
