@@ -7,9 +7,8 @@
 #include "cuda/base/dnn.h"
 #include "cuda/net/compile.h"
 #include "net/ref/ref.h"
-#include "run/stages.h"
 
-extern const KerbStages kerb_cuda_stages;
+extern const struct KerbStages kerb_cuda_stages; /* cuda/run */
 
 static int kerb_cuda_devices(void)
 {
@@ -39,14 +38,16 @@ static void kerb_cuda_probe(KerbDevice *device)
     device->integrated = d.integrated;
     device->memory_bytes = d.memory_bytes;
     snprintf(device->precisions, sizeof device->precisions, "%s", d.major >= 8 ? "f16 bf16 tf32 f32 int8" : "f16 f32 int8");
-    const int used = snprintf(device->description, sizeof device->description, "%s, sm_%d%d, %d SMs, CUDA %d.%d, driver for %d.%d", d.name, d.major, d.minor,
-                              d.multiprocessors, d.runtime / 1000, d.runtime % 1000 / 10, d.driver / 1000, d.driver % 1000 / 10);
+    const int used =
+        snprintf(device->description, sizeof device->description, "%s, sm_%d%d, %d SMs, CUDA %d.%d, driver for %d.%d", d.name, d.major,
+                 d.minor, d.multiprocessors, d.runtime / 1000, d.runtime % 1000 / 10, d.driver / 1000, d.driver % 1000 / 10);
     if (kerb_cudnn_open(&dnn, d.driver, &error)) {
         kerb_cuda_remedy(device, &error);
         return;
     }
     if (used > 0 && (size_t)used < sizeof device->description)
-        snprintf(device->description + used, sizeof device->description - (size_t)used, ", cuDNN %s", kerb_cudnn_version_text(&dnn, version, sizeof version));
+        snprintf(device->description + used, sizeof device->description - (size_t)used, ", cuDNN %s",
+                 kerb_cudnn_version_text(&dnn, version, sizeof version));
     kerb_cudnn_close(&dnn);
     device->usable = true;
 }

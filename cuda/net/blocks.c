@@ -6,7 +6,8 @@
 #include "base/error.h"
 #include "cuda/net/compile.h"
 
-/* Eight bytes at a time, multiply and fold ("mum", as in wyhash): fast enough for hundreds of MiB at open, and good enough to tell weights apart. */
+/* Eight bytes at a time, multiply and fold ("mum", as in wyhash): fast enough for hundreds of MiB at open, and good enough to tell weights
+ * apart. */
 static uint64_t kerb_cuda_mix(uint64_t a, uint64_t b)
 {
     a ^= b;

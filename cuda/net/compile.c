@@ -40,10 +40,11 @@ static bool kerb_cuda_is_empty(const KerbCompiler *c, const KerbNode *n)
 
 static KerbStatus kerb_cuda_compile_node(KerbCompiler *c, const KerbNode *n)
 {
-    static const KerbCompileFn kinds[] = {kerb_cuda_compile_int8,    kerb_cuda_compile_conv,  kerb_cuda_compile_pool,   kerb_cuda_compile_unpool,
-                                          kerb_cuda_compile_norm,    kerb_cuda_compile_elementwise, kerb_cuda_compile_concat, kerb_cuda_compile_view,
-                                          kerb_cuda_compile_shuffle, kerb_cuda_compile_resize, kerb_cuda_compile_axes,  kerb_cuda_compile_matmul,
-                                          kerb_cuda_compile_pad,     kerb_cuda_compile_gather, kerb_cuda_compile_quantize};
+    static const KerbCompileFn kinds[] = {kerb_cuda_compile_int8,   kerb_cuda_compile_conv,   kerb_cuda_compile_pool,
+                                          kerb_cuda_compile_unpool, kerb_cuda_compile_norm,   kerb_cuda_compile_elementwise,
+                                          kerb_cuda_compile_concat, kerb_cuda_compile_view,   kerb_cuda_compile_shuffle,
+                                          kerb_cuda_compile_resize, kerb_cuda_compile_axes,   kerb_cuda_compile_matmul,
+                                          kerb_cuda_compile_pad,    kerb_cuda_compile_gather, kerb_cuda_compile_quantize};
     const bool host = kerb_cuda_stays_on_host(c, n) || kerb_cuda_is_empty(c, n);
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && !host; i++) {
         bool done = false;
@@ -127,7 +128,8 @@ static KerbStatus kerb_cuda_bind(KerbNet *net, KerbError *error)
     for (int space = 0; space < 2 && !status; space++)
         status = kerb_places_arrange(net->roots[space], net->n_roots[space], &net->arena_bytes[space], error);
     if (!status)
-        status = kerb_cuda_alloc(&net->memory, &net->arena[KERB_SPACE_DEVICE], net->arena_bytes[KERB_SPACE_DEVICE], "the network's activations", error);
+        status = kerb_cuda_alloc(&net->memory, &net->arena[KERB_SPACE_DEVICE], net->arena_bytes[KERB_SPACE_DEVICE],
+                                 "the network's activations", error);
     if (!status && net->arena_bytes[KERB_SPACE_HOST])
         status = kerb_cuda_alloc_pinned(&net->memory, &net->arena[KERB_SPACE_HOST], NULL, net->arena_bytes[KERB_SPACE_HOST], error);
     if (status) return status;
@@ -150,8 +152,10 @@ static KerbStatus kerb_cuda_check_sizes(const KerbGraph *g, KerbError *error)
         const KerbValue *v = &g->values[i];
         for (int k = 0; k < v->rank; k++) {
             if (v->dims[k] > INT_MAX / 2)
-                return kerb_fail(error, KERB_ERROR_ARGUMENT, "value %s is %lld long along an axis, which is more than the CUDA backend takes: use a "
-                                 "smaller network size", v->name, (long long)v->dims[k]);
+                return kerb_fail(error, KERB_ERROR_ARGUMENT,
+                                 "value %s is %lld long along an axis, which is more than the CUDA backend takes: use a "
+                                 "smaller network size",
+                                 v->name, (long long)v->dims[k]);
         }
     }
     return KERB_OK;
@@ -169,7 +173,8 @@ static KerbStatus kerb_cuda_compiler_arrays(KerbCompiler *c)
     c->fused_into = malloc(nn * sizeof *c->fused_into);
     c->int8 = calloc(nn, sizeof *c->int8);
     c->skipped = calloc(nn, sizeof *c->skipped);
-    if (!c->values || !c->host_values || !c->slot || !c->slot_channel || !c->readers || !c->reader || !c->fused_into || !c->int8 || !c->skipped)
+    if (!c->values || !c->host_values || !c->slot || !c->slot_channel || !c->readers || !c->reader || !c->fused_into || !c->int8 ||
+        !c->skipped)
         return kerb_cuda_no_memory(c, nv * sizeof *c->values);
     for (size_t i = 0; i < nv; i++) {
         c->slot[i] = KERB_NO_VALUE;
@@ -210,7 +215,8 @@ static KerbStatus kerb_cuda_compile_all(KerbCompiler *c)
     if (!status && net->precision == KERB_PRECISION_INT8) status = kerb_cuda_plan_int8(c);
     if (status) return status;
     kerb_cuda_plan_slots(c);
-    if ((status = kerb_plans_prepare_graph(net->plans, c->g, net->precision, 0, c->options->progress, c->options->progress_user, c->error))) return status;
+    if ((status = kerb_plans_prepare_graph(net->plans, c->g, net->precision, 0, c->options->progress, c->options->progress_user, c->error)))
+        return status;
     if ((status = kerb_cuda_compile_inputs(c))) return status;
     if ((status = kerb_cuda_compile_nodes(c))) return status;
     if ((status = kerb_cuda_compile_outputs(c))) return status;
@@ -218,8 +224,10 @@ static KerbStatus kerb_cuda_compile_all(KerbCompiler *c)
     if ((status = kerb_cuda_bind(net, c->error))) return status;
     if ((status = kerb_cuda_host_tensors(c))) return status;
     if (c->options->progress) c->options->progress(c->options->progress_user, "compiling", c->all_convolutions, c->all_convolutions);
-    kerb_log(KERB_LOG_INFO, "cuda: %d steps, %d of %d convolutions by cuDNN, %d operators on the host; %.1f MiB of activations (%.1f without reuse), "
-             "%.1f MiB of weights", net->n_steps, net->planned, net->convolutions, net->host_steps, (double)net->arena_bytes[KERB_SPACE_DEVICE] / (1 << 20),
+    kerb_log(KERB_LOG_INFO,
+             "cuda: %d steps, %d of %d convolutions by cuDNN, %d operators on the host; %.1f MiB of activations (%.1f without reuse), "
+             "%.1f MiB of weights",
+             net->n_steps, net->planned, net->convolutions, net->host_steps, (double)net->arena_bytes[KERB_SPACE_DEVICE] / (1 << 20),
              (double)net->sum_bytes / (1 << 20), (double)net->weight_bytes / (1 << 20));
     return KERB_OK;
 }
@@ -237,8 +245,8 @@ static KerbStatus kerb_cuda_precision(KerbNet *net, KerbPrecision precision, Ker
     default: net->type = KERB_F32; return KERB_OK;
     }
     if (capability >= 80) return KERB_OK;
-    return kerb_fail(error, KERB_ERROR_ARGUMENT, "%s needs compute capability 8.0, and %s has %d.%d: use f16", precision == KERB_PRECISION_BF16 ? "bf16" : "tf32",
-                     net->device.name, net->device.major, net->device.minor);
+    return kerb_fail(error, KERB_ERROR_ARGUMENT, "%s needs compute capability 8.0, and %s has %d.%d: use f16",
+                     precision == KERB_PRECISION_BF16 ? "bf16" : "tf32", net->device.name, net->device.major, net->device.minor);
 }
 
 static KerbStatus kerb_cuda_open(KerbNet *net, const KerbCompileOptions *options, KerbError *error)
@@ -248,7 +256,8 @@ static KerbStatus kerb_cuda_open(KerbNet *net, const KerbCompileOptions *options
     if (!status) status = kerb_cuda_precision(net, options->precision, error);
     if (!status) status = kerb_cuda_check(cudaStreamCreateWithFlags(&net->stream, cudaStreamNonBlocking), "making a stream", error);
     if (status) return status;
-    const KerbPlansOptions plans = {.device = net->device, .time_candidates = true, .graph_hash = kerb_cuda_graph_hash(net->g), .cache = true};
+    const KerbPlansOptions plans = {
+        .device = net->device, .time_candidates = true, .graph_hash = kerb_cuda_graph_hash(net->g), .cache = true};
     return kerb_plans_new(&net->plans, &plans, error);
 }
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Inside the compiler of the CUDA backend: an optimised graph becomes a list of steps over one device arena (net.h).
  *
- * Four lifetimes. Compile: every node is turned into steps (or into a view, or fused into a later one); memory is asked for by *roots*, whose life
- * is the span of steps that touch them. Bind: roots have got their places, steps make arguments and pointers. Enqueue: steps in order, each puts
- * its work onto the stream; nothing is allocated. Free.
+ * Four lifetimes. Compile: every node is turned into steps (or into a view, or fused into a later one); memory is asked for by *roots*,
+ * whose life is the span of steps that touch them. Bind: roots have got their places, steps make arguments and pointers. Enqueue: steps in
+ * order, each puts its work onto the stream; nothing is allocated. Free.
  *
- * A value may be in two places: on the device, in the backend's type and layout, and on the host, dense in the graph's own type, where a step of
- * the reference made it or wants it. Transfers are steps too, made when somebody asks for a value where it is not yet. So a run of nodes that only
- * the reference can do copies at its two ends only, and constants of shape arithmetic never leave the host. */
+ * A value may be in two places: on the device, in the backend's type and layout, and on the host, dense in the graph's own type, where a
+ * step of the reference made it or wants it. Transfers are steps too, made when somebody asks for a value where it is not yet. So a run of
+ * nodes that only the reference can do copies at its two ends only, and constants of shape arithmetic never leave the host. */
 #ifndef KERB_CUDA_NET_COMPILE_H
 #define KERB_CUDA_NET_COMPILE_H
 
@@ -35,13 +35,21 @@ typedef struct KerbCompiler {
 } KerbCompiler;
 
 /* What reads integers where the graph has DequantizeLinear -> node -> QuantizeLinear. */
-typedef enum KerbInt8Kind { KERB_INT8_NONE, KERB_INT8_CONV, KERB_INT8_POOL, KERB_INT8_RESIZE, KERB_INT8_CONCAT, KERB_INT8_FINISH } KerbInt8Kind;
+typedef enum KerbInt8Kind {
+    KERB_INT8_NONE,
+    KERB_INT8_CONV,
+    KERB_INT8_POOL,
+    KERB_INT8_RESIZE,
+    KERB_INT8_CONCAT,
+    KERB_INT8_FINISH
+} KerbInt8Kind;
 
-/* -- values.c: where values are ---------------------------------------------------------------------------------------------------------------- */
+/* ---- values.c: where values are ---- */
 
 /* Channels adjacent, N = 1, floats or 8-bit integers, pixel pitch and start multiples of the pitch unit, padding channels its own. */
 bool kerb_cuda_is_picture(const KerbOperand *o);
-int32_t kerb_cuda_padding(const KerbOperand *o); /* channels up to the pitch unit that whoever writes the picture sets to 0; 0: no picture */
+int32_t
+kerb_cuda_padding(const KerbOperand *o); /* channels up to the pitch unit that whoever writes the picture sets to 0; 0: no picture */
 /* Is the value one that lies channels-last (rank 4, N = 1, f32; i8 and u8 in int8 chains)? */
 bool kerb_cuda_lies_as_picture(const KerbGraph *g, uint32_t id);
 int kerb_cuda_pitch_unit(KerbDtype dtype); /* 16 bytes' worth, as cuDNN's fast kernels want it: 4 of f32, 8 of f16 and bf16, 16 of i8 */
@@ -70,7 +78,7 @@ size_t kerb_cuda_span(const KerbTensor *t);
 /* Bytes that a tensor needs: its span, and where it has rank 4 the padding channels of the last pixel. */
 size_t kerb_cuda_extent(const KerbTensor *t);
 
-/* -- blocks.c: weights and tables on the device ------------------------------------------------------------------------------------------------- */
+/* ---- blocks.c: weights and tables on the device ---- */
 
 /* The bytes on the device, shared with every block of equal bytes; freed with the net, counted as weights. NULL: message written. */
 void *kerb_cuda_block(KerbCompiler *c, const void *bytes, size_t n);
@@ -84,10 +92,11 @@ uint64_t kerb_cuda_hash(const void *bytes, size_t n, uint64_t seed);
 /* Topology, attributes and constants' bytes. */
 uint64_t kerb_cuda_graph_hash(const KerbGraph *g);
 
-/* -- steps.c ------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- steps.c ---- */
 
 /* A new step; operands are copied and their roots' lives extended. NULL: out of memory (message written). */
-KerbStep *kerb_cuda_step(KerbCompiler *c, const KerbStepKind *kind, const KerbNode *node, const KerbOperand *operands, int n, size_t state_bytes);
+KerbStep *kerb_cuda_step(KerbCompiler *c, const KerbStepKind *kind, const KerbNode *node, const KerbOperand *operands, int n,
+                         size_t state_bytes);
 void kerb_cuda_label(KerbCompiler *c, KerbStep *step, const char *format, ...) KERB_PRINTF(3, 4);
 void *kerb_cuda_object(KerbCompiler *c, size_t bytes);
 KerbStatus kerb_cuda_no_memory(KerbCompiler *c, size_t bytes);
@@ -99,7 +108,7 @@ KerbStatus kerb_cuda_launched(const KerbStep *step, cudaError_t code, KerbError 
 KerbStatus kerb_cuda_on_host(KerbNet *net, KerbStep *step, cudaStream_t stream, cudaHostFn_t fn, KerbError *error);
 void kerb_cuda_set_fault(KerbNet *net, KerbStatus status, const KerbError *error);
 
-/* -- step_kernel.c: one launch of an own kernel --------------------------------------------------------------------------------------------------- */
+/* ---- step_kernel.c: one launch of an own kernel ---- */
 
 /* The launchers of kernels.h, by name. */
 #define KERB_ALL_KERNELS(X) KERB_KERNELS(X) X(reduce, KerbReduceArgs) X(instance_norm, KerbInstanceNormArgs)
@@ -107,28 +116,30 @@ typedef enum KerbKernel {
 #define KERB_KERNEL_ENUM(name, type) KERB_KERNEL_##name,
     KERB_ALL_KERNELS(KERB_KERNEL_ENUM)
 #undef KERB_KERNEL_ENUM
-    KERB_KERNEL_COUNT
+        KERB_KERNEL_COUNT
 } KerbKernel;
 /* Where in the arguments an operand's address goes once memory has its place. */
 typedef struct KerbPatch {
     size_t at; /* offsetof(KerbPoolArgs, x.data) */
     int operand;
 } KerbPatch;
-/* A step of one launch. `args` is copied. The label is the kernel's name until somebody knows better. NULL: out of memory (message written). */
-KerbStep *kerb_cuda_kernel(KerbCompiler *c, const KerbNode *n, KerbKernel kernel, const void *args, const KerbOperand *operands, int n_operands,
-                           const KerbPatch *patches, int n_patches);
+/* A step of one launch. `args` is copied. The label is the kernel's name until somebody knows better. NULL: out of memory (message
+ * written). */
+KerbStep *kerb_cuda_kernel(KerbCompiler *c, const KerbNode *n, KerbKernel kernel, const void *args, const KerbOperand *operands,
+                           int n_operands, const KerbPatch *patches, int n_patches);
 /* For the kernels that walk: operands[0] is the result. *fits false: the shapes are none that it can go over; nothing was done. */
-KerbStatus kerb_cuda_walk_kernel(KerbCompiler *c, const KerbNode *n, KerbKernel kernel, void *args, const KerbOperand *operands, int n_operands,
-                                 bool *fits);
+KerbStatus kerb_cuda_walk_kernel(KerbCompiler *c, const KerbNode *n, KerbKernel kernel, void *args, const KerbOperand *operands,
+                                 int n_operands, bool *fits);
 
-/* -- step_*.c ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- step_*.c ---- */
 
 /* The step that copies (and converts) src to dst, any strides of the same shape, both on the device. */
 KerbStatus kerb_cuda_copy(KerbCompiler *c, const KerbNode *node, const KerbOperand *src, const KerbOperand *dst);
 /* Sets a picture's padding channels to 0, where what wrote it could not. */
 KerbStatus kerb_cuda_zero_padding(KerbCompiler *c, const KerbNode *n, const KerbOperand *picture);
 /* Value x at place `at` along `axis` of y's memory `out`; *there: its producer has written it there (slots), padding and all. */
-KerbStatus kerb_cuda_concat_slice(KerbCompiler *c, const KerbNode *n, uint32_t x, uint32_t y, const KerbOperand *out, int axis, int64_t at, bool *there);
+KerbStatus kerb_cuda_concat_slice(KerbCompiler *c, const KerbNode *n, uint32_t x, uint32_t y, const KerbOperand *out, int axis, int64_t at,
+                                  bool *there);
 /* Host memory to device memory of the same strides, and back. */
 KerbStatus kerb_cuda_upload(KerbCompiler *c, const KerbOperand *host, const KerbOperand *device);
 KerbStatus kerb_cuda_download(KerbCompiler *c, const KerbOperand *device, const KerbOperand *host);
@@ -142,7 +153,8 @@ KerbStatus kerb_cuda_compile_pool(KerbCompiler *c, const KerbNode *n, bool *done
 KerbStatus kerb_cuda_compile_unpool(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cuda_compile_elementwise(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cuda_compile_concat(KerbCompiler *c, const KerbNode *n, bool *done);
-KerbStatus kerb_cuda_compile_view(KerbCompiler *c, const KerbNode *n, bool *done); /* reshape family, transpose, slice, split, identity, cast */
+KerbStatus kerb_cuda_compile_view(KerbCompiler *c, const KerbNode *n,
+                                  bool *done); /* reshape family, transpose, slice, split, identity, cast */
 KerbStatus kerb_cuda_compile_shuffle(KerbCompiler *c, const KerbNode *n, bool *done); /* depth to space and back */
 KerbStatus kerb_cuda_compile_resize(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cuda_compile_axes(KerbCompiler *c, const KerbNode *n, bool *done); /* reductions, softmax, argmax, cumsum */
@@ -151,11 +163,12 @@ KerbStatus kerb_cuda_compile_pad(KerbCompiler *c, const KerbNode *n, bool *done)
 KerbStatus kerb_cuda_compile_norm(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cuda_compile_gather(KerbCompiler *c, const KerbNode *n, bool *done); /* gather, expand, tile, constant of shape */
 KerbStatus kerb_cuda_compile_quantize(KerbCompiler *c, const KerbNode *n, bool *done);
-KerbStatus kerb_cuda_compile_int8(KerbCompiler *c, const KerbNode *n, bool *done); /* a QuantizeLinear that does the work of what is before it */
+KerbStatus kerb_cuda_compile_int8(KerbCompiler *c, const KerbNode *n,
+                                  bool *done); /* a QuantizeLinear that does the work of what is before it */
 KerbStatus kerb_cuda_compile_ref(KerbCompiler *c, const KerbNode *n);
 
-/* A convolution whose operands are settled -> steps: a plan of cuDNN's, the depthwise kernel, or the direct one. Vectors are the model's own length;
- * all pointers are the caller's. *done false: no problem that any of them solves. */
+/* A convolution whose operands are settled -> steps: a plan of cuDNN's, the depthwise kernel, or the direct one. Vectors are the model's
+ * own length; all pointers are the caller's. *done false: no problem that any of them solves. */
 typedef struct KerbConvParts {
     KerbOperand x, y, z;  /* z.t.dtype NONE: no residual */
     const float *weights; /* of i8: the integers */
@@ -173,7 +186,7 @@ void kerb_cuda_plan_slots(KerbCompiler *c);
 /* Which nodes work on integers; ARGUMENT where none can. */
 KerbStatus kerb_cuda_plan_int8(KerbCompiler *c);
 
-/* -- compile.c, run.c ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- compile.c, run.c ---- */
 KerbStatus kerb_cuda_compile(KerbNet **out, const KerbGraph *g, const KerbCompileOptions *options, KerbError *error);
 void kerb_cuda_net_free(KerbNet **net);
 /* A graph input or output as run() takes it: page-locked memory that kernels see, and the launch between it and the device's. */

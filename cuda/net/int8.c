@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Integer chains of quantised models (QDQ): which nodes work on i8 directly. DequantizeLinear -> node -> QuantizeLinear becomes one step over
- * integers where the quantisation is symmetric (i8, zero point 0, one scale a tensor; weights one or one a channel):
+/* Integer chains of quantised models (QDQ): which nodes work on i8 directly. DequantizeLinear -> node -> QuantizeLinear becomes one step
+ * over integers where the quantisation is symmetric (i8, zero point 0, one scale a tensor; weights one or one a channel):
  *
  *   Conv [+ bias, activation]          scales by channel; read as floats or quantised
  *   MaxPool, Resize (nearest), Concat  where all scales agree: integers are moved as they are
@@ -91,7 +91,8 @@ static KerbInt8Kind kerb_int8_kind_of_quantised(const KerbCompiler *c, const Ker
         const KerbValue *a = kerb_node_input(c->g, n, 0), *b = kerb_node_input(c->g, n, 1);
         bool same = n->attrs.binary.kind == KERB_BINARY_ADD && n->attrs.binary.act.kind != KERB_ACT_PRELU && a->rank == 4 && b->rank == 4;
         same = same && !memcmp(a->dims, b->dims, 4 * sizeof a->dims[0]);
-        same = same && kerb_int8_source(c->g, n->inputs[0], &scale) != KERB_NO_VALUE && kerb_int8_source(c->g, n->inputs[1], &scale) != KERB_NO_VALUE;
+        same = same && kerb_int8_source(c->g, n->inputs[0], &scale) != KERB_NO_VALUE &&
+               kerb_int8_source(c->g, n->inputs[1], &scale) != KERB_NO_VALUE;
         return same ? KERB_INT8_FINISH : KERB_INT8_NONE;
     }
     case KERB_OP_UNARY: return kerb_int8_source(c->g, n->inputs[0], &scale) != KERB_NO_VALUE ? KERB_INT8_FINISH : KERB_INT8_NONE;
@@ -155,10 +156,11 @@ KerbStatus kerb_cuda_plan_int8(KerbCompiler *c)
     }
     kerb_int8_skip_dequantizers(c);
     if (convolutions) return KERB_OK;
-    return kerb_fail(c->error, KERB_ERROR_ARGUMENT,
-                     "precision int8 needs a quantised model, and no convolution of this one is: quantise it to ONNX with QuantizeLinear and "
-                     "DequantizeLinear (QDQ) nodes, i8, symmetric, weights one scale a channel (ONNX Runtime's quantize_static() does that), or choose "
-                     "precision f16");
+    return kerb_fail(
+        c->error, KERB_ERROR_ARGUMENT,
+        "precision int8 needs a quantised model, and no convolution of this one is: quantise it to ONNX with QuantizeLinear and "
+        "DequantizeLinear (QDQ) nodes, i8, symmetric, weights one scale a channel (ONNX Runtime's quantize_static() does that), or choose "
+        "precision f16");
 }
 
 /* ---- steps ---- */
@@ -211,7 +213,8 @@ KerbStatus kerb_cuda_compile_int8_conv(KerbCompiler *c, const KerbNode *n, bool 
     kerb_free(&scale);
     kerb_free(&bias);
     if (!status && *done) c->net->convolutions++;
-    if (!status && !*done) status = kerb_fail(c->error, KERB_ERROR_INTERNAL, "an integer convolution that no kernel takes: please report this");
+    if (!status && !*done)
+        status = kerb_fail(c->error, KERB_ERROR_INTERNAL, "an integer convolution that no kernel takes: please report this");
     return status;
 }
 
@@ -238,7 +241,8 @@ static KerbStatus kerb_int8_finish(KerbCompiler *c, const KerbNode *n, const Ker
     args.y = kerb_cuda_as_picture(&o[1]);
     if (two) args.z = kerb_cuda_as_picture(&o[2]);
     args.act = kerb_fused(two ? &n->attrs.binary.act : &unary);
-    const KerbPatch patches[3] = {{offsetof(KerbFinishArgs, x.data), 0}, {offsetof(KerbFinishArgs, y.data), 1}, {offsetof(KerbFinishArgs, z.data), 2}};
+    const KerbPatch patches[3] = {
+        {offsetof(KerbFinishArgs, x.data), 0}, {offsetof(KerbFinishArgs, y.data), 1}, {offsetof(KerbFinishArgs, z.data), 2}};
     KerbStep *step = kerb_cuda_kernel(c, n, KERB_KERNEL_finish, &args, o, 3, patches, 3);
     if (step) kerb_cuda_label(c, step, "%s int8", kerb_node_kind(n));
     return step ? KERB_OK : KERB_ERROR_MEMORY;

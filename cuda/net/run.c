@@ -8,8 +8,8 @@
 
 /* ---- tensors on the host ---- */
 
-/* run() reads and writes page-locked memory that kernels see: the copy kernel converts type and layout on the way, so nothing else is needed on either
- * side. In the graph's own types; pictures channels-last without padding. */
+/* run() reads and writes page-locked memory that kernels see: the copy kernel converts type and layout on the way, so nothing else is
+ * needed on either side. In the graph's own types; pictures channels-last without padding. */
 static KerbStatus kerb_cuda_host_tensor(KerbCompiler *c, uint32_t id, const KerbOperand *device, KerbHostTensor *out)
 {
     const KerbValue *v = &c->g->values[id];
@@ -53,7 +53,8 @@ KerbStatus kerb_cuda_host_tensors(KerbCompiler *c)
     if (!net->trace.spans || !net->events) return KERB_ERROR_MEMORY;
     net->trace.n = net->n_steps;
     for (int i = 0; i < net->n_steps; i++) net->trace.spans[i].name = net->steps[i]->label;
-    for (int i = 0; i <= net->n_steps && !status; i++) status = kerb_cuda_check(cudaEventCreate(&net->events[i]), "making an event", c->error);
+    for (int i = 0; i <= net->n_steps && !status; i++)
+        status = kerb_cuda_check(cudaEventCreate(&net->events[i]), "making an event", c->error);
     return status;
 }
 
@@ -89,7 +90,8 @@ static void kerb_cuda_add_times(KerbNet *net)
 {
     for (int i = 0; i < net->n_steps; i++) {
         float ms = 0;
-        if (cudaEventElapsedTime(&ms, net->events[i], net->events[i + 1]) == cudaSuccess) kerb_trace_add(&net->trace, i, (int64_t)((double)ms * 1e6));
+        if (cudaEventElapsedTime(&ms, net->events[i], net->events[i + 1]) == cudaSuccess)
+            kerb_trace_add(&net->trace, i, (int64_t)((double)ms * 1e6));
     }
 }
 

@@ -42,7 +42,8 @@ static KerbStatus kerb_compile_reduce(KerbCompiler *c, const KerbNode *n, bool *
     if (!*done) return KERB_OK;
     args.parts = kerb_reduce_parts(&args);
     int count = 2;
-    const KerbPatch patches[3] = {{offsetof(KerbReduceArgs, x), 0}, {offsetof(KerbReduceArgs, y), 1}, {offsetof(KerbReduceArgs, partial), 2}};
+    const KerbPatch patches[3] = {
+        {offsetof(KerbReduceArgs, x), 0}, {offsetof(KerbReduceArgs, y), 1}, {offsetof(KerbReduceArgs, partial), 2}};
     if (args.parts > 1) {
         const int64_t floats = (int64_t)args.parts * args.axes.kept;
         const KerbTensor t = kerb_tensor(NULL, KERB_F32, 1, &floats);

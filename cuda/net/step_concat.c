@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Concatenation. Inputs along the channels of pictures are, where possible, written by their producers straight into the slice of the result's
- * memory, so that nothing is left to do. */
+/* Concatenation. Inputs along the channels of pictures are, where possible, written by their producers straight into the slice of the
+ * result's memory, so that nothing is left to do. */
 #include "cuda/net/compile.h"
 
 static bool kerb_concat_by_channels(const KerbCompiler *c, const KerbNode *n)
@@ -9,8 +9,9 @@ static bool kerb_concat_by_channels(const KerbCompiler *c, const KerbNode *n)
     return n->attrs.axis == 1 || n->attrs.axis == -3;
 }
 
-/* Slices begin at multiples of the pitch unit, and only the last one may end between two: what follows would not be aligned, and its channels would
- * be another's padding. Every value gets at most one slot. A slot's own concatenation may have a slot (DenseNet): kerb_cuda_place() follows. */
+/* Slices begin at multiples of the pitch unit, and only the last one may end between two: what follows would not be aligned, and its
+ * channels would be another's padding. Every value gets at most one slot. A slot's own concatenation may have a slot (DenseNet):
+ * kerb_cuda_place() follows. */
 void kerb_cuda_plan_slots(KerbCompiler *c)
 {
     for (int i = 0; i < c->g->n_nodes; i++) {
@@ -47,7 +48,8 @@ KerbStatus kerb_cuda_zero_padding(KerbCompiler *c, const KerbNode *n, const Kerb
     return kerb_cuda_walk_kernel(c, n, KERB_KERNEL_copy, &args, &rest, 1, &fits);
 }
 
-KerbStatus kerb_cuda_concat_slice(KerbCompiler *c, const KerbNode *n, uint32_t x, uint32_t y, const KerbOperand *out, int axis, int64_t at, bool *there)
+KerbStatus kerb_cuda_concat_slice(KerbCompiler *c, const KerbNode *n, uint32_t x, uint32_t y, const KerbOperand *out, int axis, int64_t at,
+                                  bool *there)
 {
     KerbOperand from, slice = *out;
     KerbStatus status = kerb_cuda_value(c, x, &from); /* what the host made goes to its place now */

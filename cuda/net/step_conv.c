@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Convolutions, with bias, residual and activation: by a plan of cuDNN's where it has one; depthwise ones and what is left by own kernels. */
+/* Convolutions, with bias, residual and activation: by a plan of cuDNN's where it has one; depthwise ones and what is left by own kernels.
+ */
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 typedef struct KerbPlanStep {
     const KerbConvPlan *plan;
     KerbConvPointers pointers;
-    bool has_finish;        /* cuDNN could not fuse everything: `finish` does the rest from the workspace */
+    bool has_finish; /* cuDNN could not fuse everything: `finish` does the rest from the workspace */
     size_t finish_offset;
     KerbFinishArgs finish;
 } KerbPlanStep;
@@ -92,7 +93,8 @@ static KerbPicture kerb_conv_residual(const KerbConvParts *parts)
 
 /* ---- by a plan ---- */
 
-static void kerb_plan_finish(KerbPlanStep *s, const KerbNode *n, const KerbConvProblem *p, const KerbConvParts *parts, const KerbConvConstants *k)
+static void kerb_plan_finish(KerbPlanStep *s, const KerbNode *n, const KerbConvProblem *p, const KerbConvParts *parts,
+                             const KerbConvConstants *k)
 {
     const KerbConvLeft *left = kerb_plan_left(s->plan);
     s->has_finish = left != NULL;
@@ -108,11 +110,13 @@ static void kerb_plan_finish(KerbPlanStep *s, const KerbNode *n, const KerbConvP
                                  .y_scale = p->y_scale};
 }
 
-static KerbStatus kerb_conv_by_plan(KerbCompiler *c, const KerbNode *n, const KerbConvProblem *p, const KerbConvPlan *plan, const KerbConvParts *parts)
+static KerbStatus kerb_conv_by_plan(KerbCompiler *c, const KerbNode *n, const KerbConvProblem *p, const KerbConvPlan *plan,
+                                    const KerbConvParts *parts)
 {
     KerbConvConstants k;
     KerbStatus status = kerb_conv_constants(c, p, parts, &k);
-    KerbOperand o[PLAN_OPERANDS] = {[PLAN_X] = parts->x, [PLAN_Y] = parts->y, [PLAN_WORKSPACE] = {.root = KERB_NO_ROOT}, [PLAN_Z] = parts->z};
+    KerbOperand o[PLAN_OPERANDS] = {
+        [PLAN_X] = parts->x, [PLAN_Y] = parts->y, [PLAN_WORKSPACE] = {.root = KERB_NO_ROOT}, [PLAN_Z] = parts->z};
     const size_t workspace = kerb_plan_workspace(plan);
     const int64_t bytes = (int64_t)workspace;
     const KerbTensor t = kerb_tensor(NULL, KERB_U8, 1, &bytes);
@@ -126,9 +130,12 @@ static KerbStatus kerb_conv_by_plan(KerbCompiler *c, const KerbNode *n, const Ke
     s->pointers = (KerbConvPointers){.w = k.weights, .scale = k.scale, .bias = k.bias, .slope = k.slope};
     kerb_plan_finish(s, n, p, parts, &k);
     c->net->planned++;
-    kerb_cuda_label(c, step, "%s%s %dx%d%s %d->%d %dx%d", p->transposed ? "transposed conv" : "conv", p->x_type == KERB_I8 ? " int8" : "", p->kernel[1],
-                    p->kernel[0], p->dilation[1] > 1 ? " dilated" : p->stride[1] > 1 ? " stride" : "", (int)parts->x.t.dims[1],
-                    (int)parts->y.t.dims[1], p->out_w, p->out_h);
+    kerb_cuda_label(c, step, "%s%s %dx%d%s %d->%d %dx%d", p->transposed ? "transposed conv" : "conv", p->x_type == KERB_I8 ? " int8" : "",
+                    p->kernel[1], p->kernel[0],
+                    p->dilation[1] > 1 ? " dilated"
+                    : p->stride[1] > 1 ? " stride"
+                                       : "",
+                    (int)parts->x.t.dims[1], (int)parts->y.t.dims[1], p->out_w, p->out_h);
     kerb_log(KERB_LOG_DEBUG, "cuda: %s: %s", step->label, kerb_plan_text(plan));
     return KERB_OK;
 }
@@ -170,8 +177,9 @@ static KerbStatus kerb_conv_depthwise(KerbCompiler *c, const KerbNode *n, const 
     memcpy(args.dilation, p->dilation, sizeof args.dilation);
     memcpy(args.pad, p->pad_begin, sizeof args.pad);
     const KerbOperand o[3] = {parts->x, parts->y, parts->z};
-    const KerbPatch patches[3] = {
-        {offsetof(KerbDepthwiseArgs, x.data), OWN_X}, {offsetof(KerbDepthwiseArgs, y.data), OWN_Y}, {offsetof(KerbDepthwiseArgs, z.data), OWN_Z}};
+    const KerbPatch patches[3] = {{offsetof(KerbDepthwiseArgs, x.data), OWN_X},
+                                  {offsetof(KerbDepthwiseArgs, y.data), OWN_Y},
+                                  {offsetof(KerbDepthwiseArgs, z.data), OWN_Z}};
     KerbStep *step = kerb_cuda_kernel(c, n, KERB_KERNEL_depthwise, &args, o, 3, patches, 3);
     if (!step) return KERB_ERROR_MEMORY;
     kerb_cuda_label(c, step, "conv depthwise %dx%d %d %dx%d", p->kernel[1], p->kernel[0], k, p->out_w, p->out_h);
@@ -205,7 +213,8 @@ static KerbStatus kerb_conv_direct(KerbCompiler *c, const KerbNode *n, const Ker
     memcpy(args.dilation, p->dilation, sizeof args.dilation);
     memcpy(args.pad, p->pad_begin, sizeof args.pad);
     const KerbOperand o[3] = {parts->x, parts->y, parts->z};
-    const KerbPatch patches[3] = {{offsetof(KerbConvArgs, x.data), OWN_X}, {offsetof(KerbConvArgs, y.data), OWN_Y}, {offsetof(KerbConvArgs, z.data), OWN_Z}};
+    const KerbPatch patches[3] = {
+        {offsetof(KerbConvArgs, x.data), OWN_X}, {offsetof(KerbConvArgs, y.data), OWN_Y}, {offsetof(KerbConvArgs, z.data), OWN_Z}};
     KerbStep *step = kerb_cuda_kernel(c, n, KERB_KERNEL_conv, &args, o, 3, patches, 3);
     if (!step) return KERB_ERROR_MEMORY;
     kerb_cuda_label(c, step, "%s direct %dx%d %d->%d %dx%d", p->transposed ? "transposed conv" : "conv", p->kernel[1], p->kernel[0],

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Element by element, any strides and broadcasting: unary functions, binary operators, Clip, Where, quantising as the graph says it. In place
- * where nobody reads the input later. What is fused behind convolutions is step_conv.c's. */
+/* Element by element, any strides and broadcasting: unary functions, binary operators, Clip, Where, quantising as the graph says it. In
+ * place where nobody reads the input later. What is fused behind convolutions is step_conv.c's. */
 #include <math.h>
 #include <string.h>
 
@@ -158,7 +158,8 @@ static bool kerb_quantize_spread(const KerbNode *n, const KerbTensor *x, KerbOpe
     const int64_t count = kerb_tensor_elements(&o->t);
     int64_t axis = n->attrs.quantize.axis;
     if (axis < 0) axis += x->rank;
-    if (n->attrs.quantize.block_size || (count != 1 && (axis < 0 || axis >= x->rank || o->t.rank != 1 || count != x->dims[axis]))) return false;
+    if (n->attrs.quantize.block_size || (count != 1 && (axis < 0 || axis >= x->rank || o->t.rank != 1 || count != x->dims[axis])))
+        return false;
     KerbTensor t = {.data = o->t.data, .dtype = o->t.dtype, .rank = x->rank};
     for (int i = 0; i < x->rank; i++) t.dims[i] = 1;
     if (count != 1) {
@@ -183,6 +184,7 @@ KerbStatus kerb_cuda_compile_quantize(KerbCompiler *c, const KerbNode *n, bool *
         if (!status && i && !kerb_quantize_spread(n, &o[1].t, &o[1 + i])) return KERB_OK;
     }
     if (!status) status = kerb_cuda_place(c, n->outputs[0], &o[0]);
-    return status ? status : kerb_cuda_walk_kernel(c, n, n->op == KERB_OP_QUANTIZE ? KERB_KERNEL_quantize : KERB_KERNEL_dequantize, &args, o,
-                                                   3 + zero, done);
+    return status ? status
+                  : kerb_cuda_walk_kernel(c, n, n->op == KERB_OP_QUANTIZE ? KERB_KERNEL_quantize : KERB_KERNEL_dequantize, &args, o,
+                                          3 + zero, done);
 }

@@ -33,7 +33,8 @@ static KerbStatus kerb_compile_gather(KerbCompiler *c, const KerbNode *n, bool *
     args.axis_stride = o[1].t.strides[axis];
     args.axis_dim = (int32_t)xv->dims[axis];
     /* x and the indices seen with the result's axes: stride 0 where they do not go along. */
-    KerbTensor x = {.data = o[1].t.data, .dtype = o[1].t.dtype, .rank = yv->rank}, i = {.data = o[2].t.data, .dtype = o[2].t.dtype, .rank = yv->rank};
+    KerbTensor x = {.data = o[1].t.data, .dtype = o[1].t.dtype, .rank = yv->rank},
+               i = {.data = o[2].t.data, .dtype = o[2].t.dtype, .rank = yv->rank};
     for (int k = 0; k < yv->rank; k++) {
         const int along = elements ? 1 : iv->rank, from = k < axis ? k : k - along + 1; /* x's axis */
         const bool index = elements || (k >= axis && k < axis + along);
@@ -90,7 +91,8 @@ static KerbStatus kerb_compile_expand(KerbCompiler *c, const KerbNode *n, bool *
 
 KerbStatus kerb_cuda_compile_gather(KerbCompiler *c, const KerbNode *n, bool *done)
 {
-    const KerbTensor y = n->n_outputs ? kerb_tensor(NULL, KERB_U8, c->g->values[n->outputs[0]].rank, c->g->values[n->outputs[0]].dims) : (KerbTensor){0};
+    const KerbTensor y =
+        n->n_outputs ? kerb_tensor(NULL, KERB_U8, c->g->values[n->outputs[0]].rank, c->g->values[n->outputs[0]].dims) : (KerbTensor){0};
     switch (n->op) {
     case KERB_OP_GATHER:
     case KERB_OP_GATHER_ELEMENTS: return kerb_tensor_elements(&y) ? kerb_compile_gather(c, n, done) : KERB_OK;

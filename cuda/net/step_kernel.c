@@ -7,10 +7,10 @@
 #include "cuda/net/compile.h"
 
 /* The launchers behind one signature. */
-#define KERB_KERNEL_LAUNCH(name, type)                                                          \
-    static cudaError_t kerb_kernel_##name(const void *args, cudaStream_t stream)                \
-    {                                                                                           \
-        return kerb_launch_##name((const type *)args, stream);                                  \
+#define KERB_KERNEL_LAUNCH(name, type)                                           \
+    static cudaError_t kerb_kernel_##name(const void *args, cudaStream_t stream) \
+    {                                                                            \
+        return kerb_launch_##name((const type *)args, stream);                   \
     }
 KERB_ALL_KERNELS(KERB_KERNEL_LAUNCH)
 #undef KERB_KERNEL_LAUNCH
@@ -46,8 +46,8 @@ static KerbStatus kerb_kernel_step_enqueue(KerbNet *net, KerbStep *step, cudaStr
 }
 static const KerbStepKind kerb_kernel_step = {"kernel", kerb_kernel_step_bind, kerb_kernel_step_enqueue};
 
-KerbStep *kerb_cuda_kernel(KerbCompiler *c, const KerbNode *n, KerbKernel kernel, const void *args, const KerbOperand *operands, int n_operands,
-                           const KerbPatch *patches, int n_patches)
+KerbStep *kerb_cuda_kernel(KerbCompiler *c, const KerbNode *n, KerbKernel kernel, const void *args, const KerbOperand *operands,
+                           int n_operands, const KerbPatch *patches, int n_patches)
 {
     KerbStep *step = kerb_cuda_step(c, &kerb_kernel_step, n, operands, n_operands, sizeof(KerbKernelStep));
     if (!step) return NULL;
@@ -63,8 +63,8 @@ KerbStep *kerb_cuda_kernel(KerbCompiler *c, const KerbNode *n, KerbKernel kernel
     return step;
 }
 
-KerbStatus kerb_cuda_walk_kernel(KerbCompiler *c, const KerbNode *n, KerbKernel kernel, void *args, const KerbOperand *operands, int n_operands,
-                                 bool *fits)
+KerbStatus kerb_cuda_walk_kernel(KerbCompiler *c, const KerbNode *n, KerbKernel kernel, void *args, const KerbOperand *operands,
+                                 int n_operands, bool *fits)
 {
     /* The walk comes first in all arguments that have one. */
     _Static_assert(!offsetof(KerbUnaryArgs, walk) && !offsetof(KerbBinaryArgs, walk) && !offsetof(KerbWhereArgs, walk) &&

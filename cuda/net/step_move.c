@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Moving values: the copy step (any strides, any types), and the nodes that only say how memory is to be seen: they become views where strides can
- * express them, copies where not. */
+/* Moving values: the copy step (any strides, any types), and the nodes that only say how memory is to be seen: they become views where
+ * strides can express them, copies where not. */
 #include "base/error.h"
 #include "cuda/net/compile.h"
 
@@ -44,7 +44,8 @@ static KerbStatus kerb_compile_reshape(KerbCompiler *c, const KerbNode *n, const
     return kerb_cuda_copy(c, n, &seen, &out);
 }
 
-static KerbStatus kerb_compile_view_of(KerbCompiler *c, const KerbNode *n, int output, const KerbOperand *x, const KerbTensor *view, int64_t offset)
+static KerbStatus kerb_compile_view_of(KerbCompiler *c, const KerbNode *n, int output, const KerbOperand *x, const KerbTensor *view,
+                                       int64_t offset)
 {
     const uint32_t id = n->outputs[output];
     const size_t bytes = x->offset + (size_t)offset * kerb_dtype_bytes(x->t.dtype);
@@ -90,7 +91,8 @@ static KerbStatus kerb_compile_slice(KerbCompiler *c, const KerbNode *n, const K
 {
     int64_t starts[KERB_MAX_RANK], axes[KERB_MAX_RANK], steps[KERB_MAX_RANK], offset = 0;
     const int count = kerb_value_integers(kerb_node_input(c->g, n, 1), starts, KERB_MAX_RANK);
-    const KerbValue *axes_value = kerb_node_input(c->g, n, 3), *steps_value = kerb_node_input(c->g, n, 4), *y = &c->g->values[n->outputs[0]];
+    const KerbValue *axes_value = kerb_node_input(c->g, n, 3), *steps_value = kerb_node_input(c->g, n, 4),
+                    *y = &c->g->values[n->outputs[0]];
     for (int i = 0; i < KERB_MAX_RANK; i++) {
         axes[i] = i;
         steps[i] = 1;

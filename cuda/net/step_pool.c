@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Maximum and average pooling of pictures; maximum pooling with indices and its inverse. Where indices are only read by MaxUnpool over the same
- * windows they are kept as one byte each: the place in the window. */
+/* Maximum and average pooling of pictures; maximum pooling with indices and its inverse. Where indices are only read by MaxUnpool over the
+ * same windows they are kept as one byte each: the place in the window. */
 #include <stddef.h>
 #include <string.h>
 
@@ -10,7 +10,8 @@ static bool kerb_pool_window(const KerbCompiler *c, const KerbNode *n, uint32_t 
 {
     const KerbWindow *w = &n->attrs.pool.window;
     memset(a, 0, sizeof *a);
-    if (w->n != 2 || w->auto_pad != KERB_PAD_EXPLICIT || !kerb_cuda_lies_as_picture(c->g, small) || !kerb_cuda_lies_as_picture(c->g, large)) return false;
+    if (w->n != 2 || w->auto_pad != KERB_PAD_EXPLICIT || !kerb_cuda_lies_as_picture(c->g, small) || !kerb_cuda_lies_as_picture(c->g, large))
+        return false;
     for (int i = 0; i < 2; i++) {
         if (w->kernel[i] < 1 || w->kernel[i] > 1 << 15 || w->stride[i] < 1 || w->stride[i] > INT_MAX || w->dilation[i] < 1 ||
             w->dilation[i] > INT_MAX / (1 << 15) || w->pad_begin[i] < 0 || w->pad_begin[i] > INT_MAX / 2 || w->pad_end[i] < 0 ||
@@ -25,8 +26,9 @@ static bool kerb_pool_window(const KerbCompiler *c, const KerbNode *n, uint32_t 
     return true;
 }
 
-/* Indices can be bytes where only unpooling to the pool's own shape reads them, no pixel is in two windows, and the windows span the picture exactly
- * (ONNX's flat indices count over what they span, so with rows left over unpooling does not put things back where they were). */
+/* Indices can be bytes where only unpooling to the pool's own shape reads them, no pixel is in two windows, and the windows span the
+ * picture exactly (ONNX's flat indices count over what they span, so with rows left over unpooling does not put things back where they
+ * were). */
 static bool kerb_pool_indices_stay(const KerbCompiler *c, const KerbNode *n, const KerbPoolArgs *a)
 {
     const uint32_t id = n->outputs[1];
@@ -41,7 +43,8 @@ static bool kerb_pool_indices_stay(const KerbCompiler *c, const KerbNode *n, con
         for (int j = 0; j < r->n_inputs && !r->dead; j++) {
             if (r->inputs[j] != id) continue;
             const KerbValue *y = &c->g->values[r->outputs[0]], *v = kerb_node_input(c->g, r, 0);
-            if (r->op != KERB_OP_MAX_UNPOOL || j != 1 || v->dtype != KERB_F32 || y->rank != 4 || memcmp(y->dims, x->dims, 4 * sizeof y->dims[0]))
+            if (r->op != KERB_OP_MAX_UNPOOL || j != 1 || v->dtype != KERB_F32 || y->rank != 4 ||
+                memcmp(y->dims, x->dims, 4 * sizeof y->dims[0]))
                 return false;
         }
     }
@@ -69,7 +72,8 @@ static KerbStatus kerb_pool_place_indices(KerbCompiler *c, const KerbNode *n, Ke
     return KERB_OK;
 }
 
-static KerbStatus kerb_pool_step(KerbCompiler *c, const KerbNode *n, KerbPoolArgs *args, const KerbOperand *o, const KerbPatch *patches, int count)
+static KerbStatus kerb_pool_step(KerbCompiler *c, const KerbNode *n, KerbPoolArgs *args, const KerbOperand *o, const KerbPatch *patches,
+                                 int count)
 {
     const bool maximum = n->op == KERB_OP_MAX_POOL;
     args->x = kerb_cuda_as_picture(&o[0]);
@@ -77,8 +81,8 @@ static KerbStatus kerb_pool_step(KerbCompiler *c, const KerbNode *n, KerbPoolArg
     args->count_include_pad = !maximum && n->attrs.pool.count_include_pad;
     KerbStep *step = kerb_cuda_kernel(c, n, maximum ? KERB_KERNEL_max_pool : KERB_KERNEL_average_pool, args, o, count, patches, count);
     if (!step) return KERB_ERROR_MEMORY;
-    kerb_cuda_label(c, step, "%s pool %dx%d stride %d %d %dx%d", maximum ? "max" : "average", args->kernel[1], args->kernel[0], args->stride[1],
-                    args->y.c, args->y.w, args->y.h);
+    kerb_cuda_label(c, step, "%s pool %dx%d stride %d %d %dx%d", maximum ? "max" : "average", args->kernel[1], args->kernel[0],
+                    args->stride[1], args->y.c, args->y.w, args->y.h);
     return KERB_OK;
 }
 
@@ -129,7 +133,8 @@ static KerbStatus kerb_compile_unpool_bytes(KerbCompiler *c, const KerbNode *n, 
         args.dilation[i] = window.dilation[i];
         args.pad[i] = window.pad[i];
     }
-    const KerbPatch patches[3] = {{offsetof(KerbUnpoolArgs, x.data), 0}, {offsetof(KerbUnpoolArgs, y.data), 1}, {offsetof(KerbUnpoolArgs, window_index), 2}};
+    const KerbPatch patches[3] = {
+        {offsetof(KerbUnpoolArgs, x.data), 0}, {offsetof(KerbUnpoolArgs, y.data), 1}, {offsetof(KerbUnpoolArgs, window_index), 2}};
     return kerb_cuda_kernel(c, n, KERB_KERNEL_unpool, &args, o, 3, patches, 3) ? KERB_OK : KERB_ERROR_MEMORY;
 }
 

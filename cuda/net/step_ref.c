@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Nodes that no other file takes: the reference evaluates them on the host, within the stream. Right, and slow; so every graph that the reference
- * runs, this backend runs. */
+/* Nodes that no other file takes: the reference evaluates them on the host, within the stream. Right, and slow; so every graph that the
+ * reference runs, this backend runs. */
 #include "cuda/net/compile.h"
 #include "net/ref/ref.h"
 

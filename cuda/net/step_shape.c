@@ -39,7 +39,10 @@ KerbStatus kerb_cuda_emit_resize(KerbCompiler *c, const KerbNode *n, const KerbO
     const KerbPatch patches[2] = {{offsetof(KerbResizeArgs, x.data), 0}, {offsetof(KerbResizeArgs, y.data), 1}};
     KerbStep *step = kerb_cuda_kernel(c, n, KERB_KERNEL_resize, &args, o, 2, patches, 2);
     if (!step) return KERB_ERROR_MEMORY;
-    kerb_cuda_label(c, step, "resize %s %d %dx%d -> %dx%d", a->mode == KERB_RESIZE_NEAREST ? "nearest" : a->mode == KERB_RESIZE_LINEAR ? "linear" : "cubic",
+    kerb_cuda_label(c, step, "resize %s %d %dx%d -> %dx%d",
+                    a->mode == KERB_RESIZE_NEAREST  ? "nearest"
+                    : a->mode == KERB_RESIZE_LINEAR ? "linear"
+                                                    : "cubic",
                     args.x.c, args.x.w, args.x.h, args.y.w, args.y.h);
     return KERB_OK;
 }
@@ -91,7 +94,8 @@ KerbStatus kerb_cuda_compile_pad(KerbCompiler *c, const KerbNode *n, bool *done)
     memset(&args, 0, sizeof args);
     for (int i = 0; i < KERB_MAX_RANK; i++) axes[i] = i;
     const int count = axes_value ? kerb_value_integers(axes_value, axes, KERB_MAX_RANK) : x->rank;
-    if (count < 0 || x->dtype == KERB_F64 || kerb_value_integers(kerb_node_input(c->g, n, 1), pads, 2 * KERB_MAX_RANK) != 2 * count) return KERB_OK;
+    if (count < 0 || x->dtype == KERB_F64 || kerb_value_integers(kerb_node_input(c->g, n, 1), pads, 2 * KERB_MAX_RANK) != 2 * count)
+        return KERB_OK;
     if (value) {
         if (!kerb_value_is_constant(value)) return KERB_OK;
         const KerbTensor t = kerb_value_tensor(value);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Between host and device within a run: what the reference's steps read and write. Copies go through page-locked memory, so they are asynchronous
- * and can be captured. */
+/* Between host and device within a run: what the reference's steps read and write. Copies go through page-locked memory, so they are
+ * asynchronous and can be captured. */
 #include <string.h>
 
 #include "cuda/net/compile.h"
@@ -25,7 +25,8 @@ static KerbStatus kerb_download_enqueue(KerbNet *net, KerbStep *step, cudaStream
 static const KerbStepKind kerb_upload_step = {"copy up", NULL, kerb_upload_enqueue};
 static const KerbStepKind kerb_download_step = {"copy down", NULL, kerb_download_enqueue};
 
-static KerbStatus kerb_cuda_transfer(KerbCompiler *c, const KerbStepKind *kind, const KerbOperand *from, const KerbOperand *to, size_t bytes)
+static KerbStatus kerb_cuda_transfer(KerbCompiler *c, const KerbStepKind *kind, const KerbOperand *from, const KerbOperand *to,
+                                     size_t bytes)
 {
     if (!bytes) return KERB_OK;
     const KerbOperand o[2] = {*from, *to};

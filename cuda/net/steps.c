@@ -10,8 +10,8 @@
 
 KerbStatus kerb_cuda_no_memory(KerbCompiler *c, size_t bytes)
 {
-    return kerb_fail(c->error, KERB_ERROR_MEMORY, "no memory on the host for %zu bytes while compiling for CUDA: use a smaller network size or model",
-                     bytes);
+    return kerb_fail(c->error, KERB_ERROR_MEMORY,
+                     "no memory on the host for %zu bytes while compiling for CUDA: use a smaller network size or model", bytes);
 }
 
 void *kerb_cuda_object(KerbCompiler *c, size_t bytes)
@@ -29,7 +29,8 @@ static void kerb_cuda_touch(KerbNet *net, const KerbOperand *o, int step)
     if (step > r->last) r->last = step;
 }
 
-KerbStep *kerb_cuda_step(KerbCompiler *c, const KerbStepKind *kind, const KerbNode *node, const KerbOperand *operands, int n, size_t state_bytes)
+KerbStep *kerb_cuda_step(KerbCompiler *c, const KerbStepKind *kind, const KerbNode *node, const KerbOperand *operands, int n,
+                         size_t state_bytes)
 {
     KerbNet *net = c->net;
     if (net->n_steps == net->cap_steps) {

@@ -83,7 +83,8 @@ uint32_t kerb_net_case_conv(KerbGraph *g, KerbRandom *r, uint32_t x, int in, int
 {
     const int64_t wd[4] = {out, in, kernel, kernel}, bd[1] = {out};
     const float scale = 1 / sqrtf((float)(in * kernel * kernel));
-    const uint32_t inputs[3] = {x, kerb_case_constant(g, r, 4, wd, scale), kerb_case_constant(g, r, 1, bd, 0.2f)}, y = kerb_net_case_result(g, KERB_F32);
+    const uint32_t inputs[3] = {x, kerb_case_constant(g, r, 4, wd, scale), kerb_case_constant(g, r, 1, bd, 0.2f)},
+                   y = kerb_net_case_result(g, KERB_F32);
     KerbConvAttrs *a = &kerb_case_node(g, KERB_OP_CONV, 3, inputs, y)->attrs.conv;
     const int pad = kernel / 2;
     a->window = (KerbWindow){

@@ -20,8 +20,8 @@ void kerb_net_case_free(KerbNetCase *c);
 KerbStatus kerb_net_case_compile(KerbNetCase *c, KerbPrecision precision);
 /* How many steps have a label that begins with `kind` ("conv int8", "copy", "ref"). */
 int kerb_net_case_steps(const KerbNetCase *c, const char *kind);
-/* Random inputs in -1..1; runs, and compares the i-th output with the reference's: how many elements differ by more than `limit`, and the largest
- * difference. Fails the test where anything cannot be run. */
+/* Random inputs in -1..1; runs, and compares the i-th output with the reference's: how many elements differ by more than `limit`, and the
+ * largest difference. Fails the test where anything cannot be run. */
 int kerb_net_case_differences(KerbNetCase *c, KerbRandom *r, double limit, double *worst);
 
 /* Nodes by what they do; the result's shape is left to inference. */

@@ -47,7 +47,8 @@ static void fill(const KerbTensor *t, KerbRandom *r)
     const int height = (int)t->dims[2], width = (int)t->dims[3];
     for (int c = 0; c < 3; c++) {
         for (int y = 0; y < height; y++) {
-            for (int x = 0; x < width; x++) kerb_tensor_set(t, ((int64_t)c * height + y) * width + x, (double)scene(c, x, y, width, height, r));
+            for (int x = 0; x < width; x++)
+                kerb_tensor_set(t, ((int64_t)c * height + y) * width + x, (double)scene(c, x, y, width, height, r));
         }
     }
 }
@@ -94,8 +95,9 @@ static void check_model(const char *path, int width, int height, int n, const Wa
         fill(cuda->input(net, 0), &r);
         if (cuda->run(net, &error)) fail_msg("%s", error.message);
         kerb_cuda_net_facts(net, &facts);
-        printf("%s %s: %d of %d convolutions are plans, %d operators on the host, arena %.1f MiB of %.1f\n", strrchr(path, '/') + 1, wanted[i].name,
-               facts.plans, facts.convolutions, facts.host_steps, (double)facts.arena_bytes / (1 << 20), (double)facts.sum_bytes / (1 << 20));
+        printf("%s %s: %d of %d convolutions are plans, %d operators on the host, arena %.1f MiB of %.1f\n", strrchr(path, '/') + 1,
+               wanted[i].name, facts.plans, facts.convolutions, facts.host_steps, (double)facts.arena_bytes / (1 << 20),
+               (double)facts.sum_bytes / (1 << 20));
         assert_int_equal(facts.host_steps, 0);
         for (int k = 0; k < g->n_outputs; k++) {
             const double same = agreement(kerb_backend_ref.output(ref, k), cuda->output(net, k));
@@ -111,7 +113,8 @@ static void check_model(const char *path, int width, int height, int n, const Wa
 
 static void the_demonstration_model(void **state)
 {
-    static const Wanted wanted[] = {{KERB_PRECISION_F32, "f32", 0.9999}, {KERB_PRECISION_F16, "f16", 0.999}, {KERB_PRECISION_BF16, "bf16", 0.99}};
+    static const Wanted wanted[] = {
+        {KERB_PRECISION_F32, "f32", 0.9999}, {KERB_PRECISION_F16, "f16", 0.999}, {KERB_PRECISION_BF16, "bf16", 0.99}};
     char path[4096];
     const char *source = getenv("KERB_SOURCE");
     snprintf(path, sizeof path, "%s/models/kerb-demo.onnx", source ? source : ".");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Integer chains of QDQ models against the reference's own QuantizeLinear and DequantizeLinear. With scales that are powers of two every sum and product
- * is exact on both sides, so rounding is defined and results are equal to the bit; with any scales they may differ by one step, rarely. */
+/* Integer chains of QDQ models against the reference's own QuantizeLinear and DequantizeLinear. With scales that are powers of two every
+ * sum and product is exact on both sides, so rounding is defined and results are equal to the bit; with any scales they may differ by one
+ * step, rarely. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -61,9 +62,11 @@ static uint32_t conv(Qdq *q, uint32_t x, int in, int out, int kernel, int stride
         bias[i] = ldexpf((float)kerb_random_in(q->r, -64, 64), -7);
     }
     const uint32_t s = kerb_graph_add_constant(q->g, kerb_graph_name(q->g, "s", ""), KERB_F32, 1, one, scales, true),
-                   b = kerb_graph_add_constant(q->g, kerb_graph_name(q->g, "b", ""), KERB_F32, 1, one, bias, true), weights = kerb_net_case_result(q->g, KERB_F32),
-                   y = kerb_net_case_result(q->g, KERB_F32);
-    kerb_case_node(q->g, KERB_OP_DEQUANTIZE, 3, (uint32_t[]){bytes(q->g, KERB_I8, 4, wd, w), s, bytes(q->g, KERB_I8, 1, one, zeros)}, weights)->attrs.quantize.axis = 0;
+                   b = kerb_graph_add_constant(q->g, kerb_graph_name(q->g, "b", ""), KERB_F32, 1, one, bias, true),
+                   weights = kerb_net_case_result(q->g, KERB_F32), y = kerb_net_case_result(q->g, KERB_F32);
+    kerb_case_node(q->g, KERB_OP_DEQUANTIZE, 3, (uint32_t[]){bytes(q->g, KERB_I8, 4, wd, w), s, bytes(q->g, KERB_I8, 1, one, zeros)},
+                   weights)
+        ->attrs.quantize.axis = 0;
     KerbConvAttrs *a = &kerb_case_node(q->g, KERB_OP_CONV, 3, (uint32_t[]){x, weights, b}, y)->attrs.conv;
     const int pad = kernel / 2;
     a->window = (KerbWindow){
@@ -73,7 +76,8 @@ static uint32_t conv(Qdq *q, uint32_t x, int in, int out, int kernel, int stride
     return y;
 }
 
-/* Encoder and decoder of a small net: every kind of integer step that there is. The output is quantised too, so that it can be compared exactly. */
+/* Encoder and decoder of a small net: every kind of integer step that there is. The output is quantised too, so that it can be compared
+ * exactly. */
 static void build(Qdq *q, int channels)
 {
     KerbGraph *g = q->g;
@@ -83,7 +87,8 @@ static void build(Qdq *q, int channels)
     const float scale = some_scale(q, s);
     uint32_t a = quantised(q, conv(q, x, 3, channels, 3, 1, true), scale);
     uint32_t pooled = kerb_net_case_result(g, KERB_F32), sum = kerb_net_case_result(g, KERB_F32), up = kerb_net_case_result(g, KERB_F32);
-    kerb_case_node(g, KERB_OP_MAX_POOL, 1, &a, pooled)->attrs.pool.window = (KerbWindow){.n = 2, .kernel = {2, 2}, .stride = {2, 2}, .dilation = {1, 1}};
+    kerb_case_node(g, KERB_OP_MAX_POOL, 1, &a, pooled)->attrs.pool.window =
+        (KerbWindow){.n = 2, .kernel = {2, 2}, .stride = {2, 2}, .dilation = {1, 1}};
     pooled = quantised(q, pooled, scale);
     uint32_t b = quantised(q, conv(q, pooled, channels, channels, 3, 1, false), some_scale(q, s2));
     KerbNode *add = kerb_case_node(g, KERB_OP_BINARY, 2, (uint32_t[]){b, pooled}, sum);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the compiler makes of graphs, seen in its steps and its memory; runs that are captured and replayed; what each call that fails leads to. */
+/* What the compiler makes of graphs, seen in its steps and its memory; runs that are captured and replayed; what each call that fails leads
+ * to. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,7 +72,8 @@ static void slices_of_slices(void **state)
     KerbNetCase c = kerb_net_case();
     const int64_t xd[4] = {1, 8, 6, 6};
     const uint32_t x = kerb_case_input(c.g, 4, xd);
-    const uint32_t first = kerb_net_case_concat(c.g, 2, (uint32_t[]){kerb_net_case_conv(c.g, &r, x, 8, 16, 3, 1), kerb_net_case_conv(c.g, &r, x, 8, 8, 1, 1)});
+    const uint32_t first =
+        kerb_net_case_concat(c.g, 2, (uint32_t[]){kerb_net_case_conv(c.g, &r, x, 8, 16, 3, 1), kerb_net_case_conv(c.g, &r, x, 8, 8, 1, 1)});
     const uint32_t d = kerb_net_case_conv(c.g, &r, first, 24, 11, 3, 1);
     kerb_case_output(c.g, kerb_net_case_concat(c.g, 2, (uint32_t[]){first, d}));
     compile(&c, KERB_PRECISION_F16);
