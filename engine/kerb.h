@@ -286,7 +286,7 @@ typedef struct KerbTimes {
 
 /** What comes out for one frame, in the order of submission. Maps that live in the slot are valid until the next kerb_collect(). */
 typedef struct KerbResult {
-    KerbStatus status;     /**< OK; FLUSHED; or the error that this frame met (nothing was written then) */
+    KerbStatus status;     /**< OK; FLUSHED; or the error that this frame met (maps and picture are not to be used then) */
     void *user;            /**< the job's */
     int64_t pts_ns;        /**< the frame's own */
     int64_t source_pts_ns; /**< of the frame that the labels were computed from (the same one, unless inference is thinned) */
