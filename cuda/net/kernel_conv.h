@@ -141,9 +141,9 @@ typedef struct KerbConvSums {
 } KerbConvSums;
 
 /* Adds one kernel element of one pixel row: `columns` are the pixels of x (or -1), `w` the element's weights of input 0 and output k0. */
-KERB_ITEM void kerb_conv_tap(const KerbConvArgs *a, const int type, const KerbConvPlace *p, int y, const int columns[KERB_CONV_PIXELS], int64_t w, KerbConvSums *sums)
+KERB_ITEM void kerb_conv_tap(const KerbConvArgs *a, const KerbConvPlace *p, int y, const int columns[KERB_CONV_PIXELS], int64_t w, KerbConvSums *sums)
 {
-    int inputs = a->x.c / a->group;
+    int inputs = a->x.c / a->group, type = a->w_type;
     int64_t from = y * a->x.row + p->group * inputs;
     KERB_ROLLED for (int c = 0; c < inputs; c += 8) {
         int n = kerb_min(8, inputs - c);
@@ -167,8 +167,8 @@ KERB_ITEM void kerb_conv_tap(const KerbConvArgs *a, const int type, const KerbCo
     }
 }
 
-/* The same for i8, with exact sums: one input at a time. */
-KERB_ITEM void kerb_conv_tap_i8(const KerbConvArgs *a, const KerbConvPlace *p, int y, const int columns[KERB_CONV_PIXELS], int64_t w, int32_t sums[KERB_CONV_PIXELS][8])
+/* The same for i8, one input at a time. Sums are exact: integers, kept as bits in the same registers. */
+KERB_ITEM void kerb_conv_tap_i8(const KerbConvArgs *a, const KerbConvPlace *p, int y, const int columns[KERB_CONV_PIXELS], int64_t w, KerbConvSums *sums)
 {
     int inputs = a->x.c / a->group;
     int64_t from = y * a->x.row + p->group * inputs;
@@ -178,7 +178,8 @@ KERB_ITEM void kerb_conv_tap_i8(const KerbConvArgs *a, const KerbConvPlace *p, i
             x[q] = columns[q] < 0 ? 0 : ((const int8_t *)a->x.data)[from + columns[q] * a->x.pixel + c];
         KERB_UNROLL for (int k = 0; k < 8; k++) {
             int v = k < p->n ? ((const int8_t *)a->w)[w + k * a->w_out + c * a->w_in] : 0;
-            KERB_UNROLL for (int q = 0; q < KERB_CONV_PIXELS; q++) sums[q][k] += x[q] * v;
+            KERB_UNROLL for (int q = 0; q < KERB_CONV_PIXELS; q++)
+                sums->at[q].v[k] = kerb_item_bits_f32(kerb_item_f32_bits(sums->at[q].v[k]) + (uint32_t)(x[q] * v));
         }
     }
 }
@@ -191,10 +192,8 @@ KERB_ITEM int64_t kerb_conv_weights(const KerbConvArgs *a, const KerbConvPlace *
     return first + r * a->w_row + s * a->w_column;
 }
 
-KERB_ITEM void kerb_conv_sum(const KerbConvArgs *a, const int type, const KerbConvPlace *p, KerbConvSums *sums)
+KERB_ITEM void kerb_conv_sum(const KerbConvArgs *a, const KerbConvPlace *p, KerbConvSums *sums)
 {
-    int32_t exact[KERB_CONV_PIXELS][8];
-    KERB_UNROLL for (int q = 0; q < KERB_CONV_PIXELS; q++) KERB_LANES exact[q][l] = 0;
     KERB_UNROLL for (int q = 0; q < KERB_CONV_PIXELS; q++) KERB_LANES sums->at[q].v[l] = 0.0f;
     KERB_ROLLED for (int r = 0; r < a->kernel[0]; r++) {
         int y = kerb_conv_source(a, 0, p->oy, r, a->x.h);
@@ -208,12 +207,12 @@ KERB_ITEM void kerb_conv_sum(const KerbConvArgs *a, const int type, const KerbCo
             }
             if (!any) continue;
             int64_t w = kerb_conv_weights(a, p, r, s);
-            if (type == KERB_I8) kerb_conv_tap_i8(a, p, y, columns, w, exact);
-            else kerb_conv_tap(a, type, p, y, columns, w, sums);
+            if (a->w_type == KERB_I8) kerb_conv_tap_i8(a, p, y, columns, w, sums);
+            else kerb_conv_tap(a, p, y, columns, w, sums);
         }
     }
-    if (type == KERB_I8) {
-        KERB_UNROLL for (int q = 0; q < KERB_CONV_PIXELS; q++) KERB_LANES sums->at[q].v[l] = (float)exact[q][l];
+    if (a->w_type == KERB_I8) {
+        KERB_UNROLL for (int q = 0; q < KERB_CONV_PIXELS; q++) KERB_LANES sums->at[q].v[l] = (float)(int32_t)kerb_item_f32_bits(sums->at[q].v[l]);
     }
 }
 
@@ -222,12 +221,7 @@ KERB_ITEM void kerb_item_conv(const KerbConvArgs *a, int i)
 {
     KerbConvPlace p = kerb_conv_place(a, i);
     KerbConvSums sums;
-    switch (a->w_type) {
-    case KERB_F32: kerb_conv_sum(a, KERB_F32, &p, &sums); break;
-    case KERB_F16: kerb_conv_sum(a, KERB_F16, &p, &sums); break;
-    case KERB_BF16: kerb_conv_sum(a, KERB_BF16, &p, &sums); break;
-    default: kerb_conv_sum(a, KERB_I8, &p, &sums); break;
-    }
+    kerb_conv_sum(a, &p, &sums);
     int c0 = p.group * (a->y.c / a->group) + p.k0;
     KerbPicture y = a->y, z = a->z; /* as if the picture ended with this place's channels, but for the last ones, which have the padding */
     if (c0 + p.n < a->y.c) {
