@@ -418,7 +418,7 @@ def graphs(c, section):
 def overlap(c, section):
     path = c.scratch / "timeline.csv"
     model = next((m for m in c.models.values() if m.speed), None) or next(iter(c.models.values()))
-    c.bench(model, "--library", "--size", "{}x{}".format(*FRAME), "--frames", "20" if c.rehearsal else "60", "--precision", c.options.precision,
+    c.bench(model, "--library", "--size", "{}x{}".format(*FRAME), "--frames", "8" if c.rehearsal else "60", "--precision", c.options.precision,
             environment={"KERB_CUDA_TIMELINE": str(path)})
     if not path.exists():
         raise Missing("no timeline was written (KERB_CUDA_TIMELINE)")
