@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* A driver that goes on enumerating is broken, and v4l2src would follow it for ever. No real one comes near. */
-#define MOST_FORMATS 64
+#define MOST_FORMATS 256 /* the kernel's vivid has more than 64 */
 #define MOST_SIZES 256
 #define MOST_RATES 64
 #define MOST_MODES 4096

@@ -23,6 +23,7 @@ struct KerbFeed {
     KerbCamera *camera;
     KerbCameraMode mode;
     guint64 next_number; /* of the driver's frames */
+    GstClockTime given_pts; /* of the latest of them */
 };
 
 static KerbFeed *kerb_feed_ref(KerbFeed *feed)
@@ -84,17 +85,29 @@ static void kerb_feed_mouth_freed(gpointer user)
     kerb_feed_unref(user);
 }
 
-/* Streaming thread of the source: every frame or packet that it gives. Drivers number their frames; a hole is a frame that they had no buffer for. (v4l2src
- * calls the first one 0 and the second 2 where the driver says 0 and 1: numbers count from the second on.) */
+/* How many frames the driver had no buffer for, between the latest frame and this one: drivers number their frames. v4l2src counts the second frame one too
+ * many where it has negotiated twice (0, 2, 3...); that is no hole, and the time between the two tells. */
+static guint64 kerb_feed_missed(const KerbFeed *feed, guint64 number, GstClockTime pts)
+{
+    if (feed->state.given < 2 || number <= feed->next_number || number - feed->next_number >= G_MAXINT32) return 0;
+    guint64 hole = number - feed->next_number;
+    if (feed->state.given > 2 || !feed->mode.fps_n) return hole - (feed->state.given == 2);
+    gdouble periods = (gdouble)(pts > feed->given_pts ? pts - feed->given_pts : 0) / 1e9 * kerb_camera_mode_fps(&feed->mode);
+    return periods < (gdouble)hole + 0.5 ? hole - 1 : hole;
+}
+
+/* Streaming thread of the source: every frame or packet that it gives. */
 static GstPadProbeReturn kerb_feed_given(GstPad *pad, GstPadProbeInfo *info, gpointer user)
 {
     KerbFeed *feed = user;
-    guint64 number = GST_BUFFER_OFFSET(GST_PAD_PROBE_INFO_BUFFER(info));
+    const GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER(info);
+    guint64 number = GST_BUFFER_OFFSET(buffer);
     g_mutex_lock(&feed->lock);
     feed->state.given++;
     if (feed->plan.kind == KERB_FEED_CAMERA && number != GST_BUFFER_OFFSET_NONE) {
-        if (feed->state.given > 2 && number > feed->next_number && number - feed->next_number < G_MAXINT32) feed->state.missed += number - feed->next_number;
+        feed->state.missed += kerb_feed_missed(feed, number, GST_BUFFER_PTS(buffer));
         feed->next_number = number + 1;
+        feed->given_pts = GST_BUFFER_PTS(buffer);
     }
     g_mutex_unlock(&feed->lock);
     return GST_PAD_PROBE_OK;

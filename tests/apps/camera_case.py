@@ -16,11 +16,11 @@ LINK = "v4l/by-id/usb-Stand-in_Camera-video-index0"
 
 
 class Fault(enum.IntEnum):
-    FINE, STALL, EIO, SLOW, HALF, SHORT, BUSY, DENIED, FOREIGN, METADATA, STUCK, ABSURD, LOST_MODE, NO_USERPTR = range(14)
+    FINE, STALL, EIO, SLOW, HALF, SHORT, BUSY, DENIED, FOREIGN, METADATA, STUCK, ABSURD, LOST_MODE, NO_USERPTR, HASTY = range(15)
 
 
 class Camera:
-    FIELDS = ("fault", "generation", "fps", "width", "height", "formats", "spare0", "spare1", "opens", "open_now", "streams", "given", "userptr", "number", "fourcc", "missed")
+    FIELDS = ("fault", "generation", "fps", "width", "height", "formats", "opened_ms", "fetched_ms", "opens", "open_now", "streams", "given", "userptr", "number", "fourcc", "missed")
 
     def __init__(self, folder, fps=30, formats=7):
         self.folder = pathlib.Path(folder)
@@ -62,14 +62,21 @@ class Camera:
         return {"LD_PRELOAD": preload, "KERB_FAKE_CAMERA": str(self.folder), "KERB_DEV": str(self.folder / "dev")}
 
 
-def numbers(path, width=64, height=36):
-    """The running numbers that stand in a file of raw label maps: class 1 (green) is a 1."""
+def number(data, width=64, height=36):
+    """The running number that stands in a label map: class 1 (green) is a 1."""
+    bits = [data[(2 * row + 1) * height // 8 * width + (2 * column + 1) * width // 16] for row in range(3) for column in range(8)]
+    return int("".join("1" if b == 1 else "0" for b in bits), 2)
+
+
+def numbers(path, size=64 * 36):
+    """Those of a file of raw label maps."""
     data = pathlib.Path(path).read_bytes()
-    found = []
-    for at in range(0, len(data), width * height):
-        bits = [data[at + (2 * row + 1) * height // 8 * width + (2 * column + 1) * width // 16] for row in range(3) for column in range(8)]
-        found.append(int("".join("1" if b == 1 else "0" for b in bits), 2))
-    return found
+    return [number(data[at:at + size]) for at in range(0, len(data), size)]
+
+
+def holes(found):
+    """How many numbers are missing between the first and the last."""
+    return sum(b - a - 1 for a, b in zip(found, found[1:]))
 
 
 class CameraCase(KerbCase):
@@ -104,6 +111,15 @@ class CameraCase(KerbCase):
                 self.fail("nothing came\n" + (self.log.read_text() if process else ""))
             time.sleep(0.01)
         return time.monotonic() - began
+
+    def latest(self):
+        """The camera's number of the last frame whose labels are in the file; -1: there is none."""
+        size, frames = 64 * 36, self.frames()
+        if not frames:
+            return -1
+        with open(self.labels, "rb") as file:
+            file.seek((frames - 1) * size)
+            return number(file.read(size))
 
     def frames(self):
         return self.labels.stat().st_size // (64 * 36)

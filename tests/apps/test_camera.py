@@ -4,9 +4,12 @@
 import json
 import signal
 import threading
+import time
 
 import camera_case
-from camera_case import LINK, CameraCase, Fault, numbers
+from camera_case import LINK, CameraCase, Fault, holes, numbers
+
+LOAD = 4  # times as slow as an idle machine: tests share it with others
 
 
 class Modes(CameraCase):
@@ -25,6 +28,46 @@ class Modes(CameraCase):
                     self.assertEqual(self.camera.get("userptr") - userptr, self.camera.get("given") - given)
                 self.assertIn("NV12" if name == "auto" else name, self.stderr)
 
+    def test_first_frame(self):
+        """Within a second after the first look at the camera: its modes are listed, the model is opened, and it streams. The first look is the first open(), by the
+        camera's own clock, and the first frame the first one that was fetched."""
+        began = time.monotonic()
+        process = self.begin()
+        written_s, first_s = time.monotonic() - began, (self.camera.get("fetched_ms") - self.camera.get("opened_ms")) % 2**32 / 1000
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(30), 0)
+        print(f"first frame {first_s:.3f} s after open, in the file {written_s:.3f} s after start", flush=True)
+        self.assertTrue(0 < first_s < 1 * LOAD, first_s)
+        self.assertLess(written_s, 2 * LOAD)
+
+    def check_missed(self, *arguments):
+        """What the camera took is in the recording, or counted as missed: exactly, by the numbers in the pictures. Returns the numbers."""
+        process = self.begin(*arguments)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(30), 0)
+        report = json.loads(self.summary.read_text())
+        found, out = numbers(self.labels), report["outages"]
+        self.assertEqual(out["faults"], 0)
+        self.assertIn(self.camera.get("given") - out["given_frames"], (0, 1))  # fetched, and not handed on any more
+        self.assertEqual((out["passed_frames"], report["frames"] + report["recording"]["left_out"]), (len(found), len(found)))
+        self.assertGreaterEqual(out["missed_frames"], holes(found))
+        if out["given_frames"] == out["passed_frames"]:  # else some were on their way when it was told to end
+            self.assertEqual(out["missed_frames"], holes(found))
+        self.assertLessEqual(out["missed_frames"], self.camera.get("missed"))
+        return found
+
+    def test_missed(self):
+        """A camera that is too fast, and one that misses frames at once (v4l2src numbers the first two frames 0 and 2, with a hole and without)."""
+        for fault, first in ((Fault.FINE, [1, 2, 3]), (Fault.HASTY, [1, 5, 6])):
+            before = self.camera.get("number")
+            self.camera.set(fault=fault)
+            self.assertEqual([n - before for n in self.check_missed()[:3]], first)
+            self.camera.set(given=0, missed=0)
+        self.camera.set(fault=Fault.FINE, fps=2000)
+        self.check_missed("--encoder", "jpegenc", "--no-facts")
+        self.assertGreater(self.camera.get("missed"), 0)
+
     def test_mjpeg_where_raw_is_slow(self):
         self.camera.set(formats=1 | 4 | 8)
         self.record("--duration", 0.2)
@@ -32,6 +75,14 @@ class Modes(CameraCase):
         self.camera.set(formats=1 | 4)
         self.record("--duration", 0.2)
         self.assertIn("YUYV 64 x 36, 30 fps", self.stderr)
+
+    def test_many_formats(self):
+        """As the kernel's vivid has them."""
+        self.camera.set(formats=7 | 256)
+        camera, = json.loads(self.kerb("devices", "--json", env=self.camera.env).stdout)["cameras"]
+        self.assertTrue(camera["usable"], camera)
+        self.assertEqual(len({m["format"] for m in camera["modes"]}), 103)
+        self.assertEqual(camera["modes"][camera["chosen_mode"]]["format"], "NV12")
 
     def test_no_foreign_buffers(self):
         for formats, fault in ((1 | 16, Fault.FINE), (1, Fault.NO_USERPTR)):

@@ -115,6 +115,15 @@ static void fake_count(uint32_t *counter, int by)
     __atomic_fetch_add(counter, (uint32_t)by, __ATOMIC_SEQ_CST);
 }
 
+static void fake_note_time(uint32_t *where)
+{
+    struct timespec now;
+    uint32_t none = 0;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint32_t ms = (uint32_t)((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
+    __atomic_compare_exchange_n(where, &none, ms ? ms : 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
 static int fake_is_dead(const FakeHandle *h)
 {
     return h->generation != __atomic_load_n(&control->generation, __ATOMIC_SEQ_CST);
@@ -160,7 +169,7 @@ static void fake_take_picture(FakeHandle *h)
 {
     uint32_t number = ++control->number;
     h->sequence++;
-    if (!h->n_queued) {
+    if (!h->n_queued || (fake_fault() == FAKE_HASTY && h->sequence >= 2 && h->sequence <= 4)) {
         control->missed++;
         return;
     }
@@ -255,6 +264,11 @@ static int fake_enum_format(struct v4l2_fmtdesc *f)
         return 0;
     }
     uint32_t formats = fake_fault() == FAKE_LOST_MODE ? 4 : control->formats;
+    if (formats & 256 && index < 100) {
+        f->pixelformat = v4l2_fourcc('X', 'X', '0' + index / 10, '0' + index % 10);
+        return 0;
+    }
+    if (formats & 256) index -= 100;
     for (uint32_t i = 0; i < 3; i++) {
         if (!(formats >> i & 1)) continue;
         if (index--) continue;
@@ -374,6 +388,7 @@ static int fake_dequeue(FakeHandle *h, struct v4l2_buffer *b)
     b->flags = V4L2_BUF_FLAG_DONE | V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
     b->field = V4L2_FIELD_NONE;
     fake_count(&control->given, 1);
+    fake_note_time(&control->fetched_ms);
     if (h->memory == V4L2_MEMORY_USERPTR) fake_count(&control->userptr, 1);
     return 0;
 }
@@ -433,6 +448,7 @@ static int fake_answer(FakeHandle *h, uint32_t request, void *argument)
 static int fake_open(const char *path)
 {
     if (access(path, F_OK)) return fake_fail(ENOENT);
+    fake_note_time(&control->opened_ms);
     if (fake_fault() == FAKE_DENIED) return fake_fail(EACCES);
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) return -1;

@@ -24,6 +24,7 @@ typedef enum FakeFault {
     FAKE_ABSURD,    /* lists with zeros, huge and repeated values; NV12 64x36 at 30 among them */
     FAKE_LOST_MODE, /* MJPEG only */
     FAKE_NO_USERPTR, /* says that it takes foreign buffers, and fails when it gets them */
+    FAKE_HASTY,      /* has no buffer ready for the second, third and fourth frame of a stream */
 } FakeFault;
 
 typedef struct FakeControl {
@@ -33,8 +34,9 @@ typedef struct FakeControl {
     uint32_t fps;
     uint32_t width, height;
     uint32_t formats;    /* bits: 1 YUYV, 2 NV12, 4 MJPEG; 8: MJPEG alone reaches fps, raw has a quarter of it; 16: no foreign buffers; 32, 64, 128: endless lists of
-                          * formats, sizes, rates (with FAKE_ABSURD) */
-    uint32_t spare[2];
+                          * formats, sizes, rates (with FAKE_ABSURD); 256: a hundred formats before these that nobody knows */
+    /* Milliseconds of the monotonic clock, where the test has put a 0: of the first look at a node, and of the first frame fetched. */
+    uint32_t opened_ms, fetched_ms;
     /* Counters. */
     uint32_t opens, open_now, streams, given, userptr, number, fourcc, missed;
 } FakeControl;
