@@ -93,7 +93,7 @@ static guint64 kerb_feed_missed(const KerbFeed *feed, guint64 number, GstClockTi
     guint64 hole = number - feed->next_number;
     if (feed->state.given > 2 || !feed->mode.fps_n) return hole - (feed->state.given == 2);
     gdouble periods = (gdouble)(pts > feed->given_pts ? pts - feed->given_pts : 0) / 1e9 * kerb_camera_mode_fps(&feed->mode);
-    return periods < (gdouble)hole + 0.5 ? hole - 1 : hole;
+    return periods < (gdouble)hole + 0.75 ? hole - 1 : hole; /* a late second frame is likelier than a missed one */
 }
 
 /* Streaming thread of the source: every frame or packet that it gives. */

@@ -78,6 +78,17 @@ class KerbCase(unittest.TestCase):
         facts = {**report["streams"][0], "duration": report["format"].get("duration"), "complaints": done.stderr}
         return [float(f["pts_time"]) for f in report.get("frames", [])], facts
 
+    def without_encoders(self):
+        """The environment in which GStreamer has no video encoder at all."""
+        found = subprocess.run(["pkg-config", "--variable=pluginsdir", "gstreamer-1.0"], capture_output=True, text=True).stdout.strip()
+        system = self.folder / "system"
+        system.mkdir()
+        for name in ("coreelements", "app", "videoconvertscale", "videoconvert", "videoscale", "videoparsersbad"):
+            plugin = pathlib.Path(found, f"libgst{name}.so")
+            if plugin.exists():
+                (system / plugin.name).symlink_to(plugin)
+        return {"GST_PLUGIN_SYSTEM_PATH_1_0": str(system), "GST_REGISTRY": str(self.folder / "registry.bin")}
+
     def leftovers(self):
         """Half-made recordings that lie about."""
         return [p.name for p in self.folder.iterdir() if p.name.startswith(".")]

@@ -122,14 +122,7 @@ class Encoders(KerbCase):
 
     def test_none_installed(self):
         """GStreamer without any encoder: which packages to install, exit code 7, nothing left behind."""
-        found = subprocess.run(["pkg-config", "--variable=pluginsdir", "gstreamer-1.0"], capture_output=True, text=True).stdout.strip()
-        system = self.folder / "system"
-        system.mkdir()
-        for name in ("coreelements", "app", "videoconvertscale", "videoconvert", "videoscale", "videoparsersbad"):
-            source = os.path.join(found, f"libgst{name}.so")
-            if os.path.exists(source):
-                (system / os.path.basename(source)).symlink_to(source)
-        env = {"GST_PLUGIN_SYSTEM_PATH_1_0": str(system), "GST_REGISTRY": str(self.folder / "registry.bin")}
+        env = self.without_encoders()
         self.refused(7, "record", SMALL, "-o", self.output, "--model", self.model, says=["no video encoder", "gstreamer1.0-plugins-ugly"], env=env)
         self.assertFalse(self.output.exists())
         # The maps alone need no encoder.

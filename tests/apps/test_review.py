@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """`kerb review`: the data block of the page against sums that are made here from what ffmpeg decodes, and what may go wrong."""
 import base64
+import functools
 import html.parser
 import json
 import os
@@ -17,6 +18,7 @@ RATE, SECONDS, WIDTH, HEIGHT = 10, 4, 64, 36
 CLASSES = [{"name": "background", "rgb": [0, 0, 0]}, {"name": "drivable area", "color": "#00a03c"}, {"name": "car", "rgb": [0, 0, 142]}]
 
 
+@functools.cache
 def label_frames():
     """Maps with a road that narrows, a car that moves, and a border of no class. As bytes, a frame each."""
     frames = []
@@ -36,8 +38,20 @@ def time_code(seconds):
     return f"00:00:{int(seconds):02d},{round(seconds % 1 * 1000):03d}"
 
 
+MADE = {}  # recordings, by what is in them: making one costs more than looking at it
+
+
 def recording(path, labels=None, facts=None, tags=(), picture=("-c:v:0", "libx264", "-g", "10"), late=0):
     """A recording as ffmpeg makes it, whose tracks are those of `kerb record`."""
+    key = repr((path.suffix, labels and hash(tuple(labels)), facts, tags, picture, late))
+    if key not in MADE:
+        make_recording(path, labels, facts, tags, picture, late)
+        MADE[key] = path.read_bytes()
+    path.write_bytes(MADE[key])
+    return path
+
+
+def make_recording(path, labels, facts, tags, picture, late):
     inputs, maps, tracks = ["-f", "lavfi", "-i", f"testsrc=size={WIDTH}x{HEIGHT}:rate={RATE}:duration={SECONDS}"], ["-map", "0:v"], list(picture)
     if labels is not None:
         raw = path.with_suffix(".gray")
@@ -53,7 +67,6 @@ def recording(path, labels=None, facts=None, tags=(), picture=("-c:v:0", "libx26
         tracks += ["-c:s", "srt"]
     metadata = [x for name, value in tags for x in ("-metadata", f"{name}={value}")]
     subprocess.run(["ffmpeg", "-v", "error", "-y", *inputs, *maps, *tracks, "-pix_fmt:v:0", "yuv420p", *metadata, "-output_ts_offset", str(late), str(path)], check=True)
-    return path
 
 
 class Page(html.parser.HTMLParser):

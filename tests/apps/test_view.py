@@ -296,18 +296,32 @@ class Record(ViewCase):
     @NEEDS_FFMPEG
     def test_live_is_painted(self):
         """Also where the first frames had no labels yet."""
-        self.view("frames 40", "--record", self.output, "--alpha", 1, source=DRIVE + "&live=1", pause=False)
+        self.view("frames 30", "--record", self.output, "--alpha", 1, source="test:?size=160x90&live=1", pause=False)
         subprocess.run(["ffmpeg", "-v", "error", "-sseof", "-0.3", "-i", str(self.output), "-frames:v", "1", str(self.folder / "last.png")], check=True)
-        self.assertTrue(near(self.shot("last.png")[320, 10], BLUE, 60))
+        self.assertTrue(near(self.shot("last.png")[80, 3], BLUE, 60))
 
     def test_disk_full(self):
         """The recording ends with a message, the view does not; and the exit code tells."""
-        states = self.view("frames 40\nsleep 0.5\nstate\nframes 5\nstate\nkey space\nshot on.png", "--record", "/dev/full", source=DRIVE, pause=False, code=5)
+        states = self.view("frames 20\nsleep 0.3\nstate\nframes 5\nstate\nkey space\nshot on.png", "--record", "/dev/full", source=SMALL, pause=False, code=5)
         self.assertIsNone(states[0]["recording"])
         self.assertIn("recording has ended", states[0]["notice"])
         self.assertGreaterEqual(states[1]["shown"], states[0]["shown"] + 5)
         self.assertIn("/dev/full", self.stderr)
         self.assertIn("the view goes on", self.stderr)
+
+    def test_no_encoder(self):
+        """GStreamer without any: key r says what to install, the view goes on, and the exit code tells."""
+        system = self.without_encoders()
+        script = self.folder / "script"
+        script.write_text("frames 2\nkey r\nframes 5\nsleep 0.3\nstate\nframes 5\nstate\nquit\n")
+        done = self.kerb("view", SMALL, "--model", self.model, "--headless", "--script", script, "--folder", self.folder, env=system, code=5)
+        states = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertIn("no video encoder", states[0]["notice"])
+        for word in ("gstreamer1.0-plugins-ugly", "the view goes on"):
+            self.assertIn(word, done.stderr)
+        self.assertIsNone(states[1]["recording"])
+        self.assertGreaterEqual(states[1]["shown"], states[0]["shown"] + 5)
+        self.assertEqual((list(self.folder.glob("kerb-*")), self.leftovers()), ([], []))
 
     def test_interrupted(self):
         """SIGINT ends the view, and finishes what is recorded."""
