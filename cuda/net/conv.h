@@ -26,7 +26,9 @@ typedef struct KerbConvProblem {
     float alpha, beta, lo, hi;      /* as KerbActivation */
     float y_scale;                  /* i8 results: y = saturate(round(act(...) * y_scale)); else 1 */
     float z_scale;                  /* i8 residuals: z counts as z * z_scale; else 1 */
+    int32_t reserved;               /* 0: without it there would be padding, which copies need not keep */
 } KerbConvProblem;
+_Static_assert(sizeof(KerbConvProblem) == 34 * 4 + 6 * 8, "no padding: problems are compared by their bytes");
 
 typedef struct KerbConvPointers {
     const void *x, *w, *scale, *bias, *z, *slope; /* device; z may be y */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define THREADS_MAX 16
+#define THREADS_MAX_INTEGRATED 4 /* a compiler takes some 200 MB, which is the GPU's memory too */
 #define PROGRESS_MS 100
 
 typedef struct KerbFind { /* a candidate as text */
@@ -213,7 +214,8 @@ KerbStatus kerb_plans_prepare(KerbPlans *plans, const KerbConvProblem problems[]
     if (!jobs) return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for convolution plans");
     KerbFleet fleet = { .plans = plans, .jobs = jobs, .n_jobs = kerb_fleet_jobs(plans, problems, n, jobs) };
     long cores = threads > 0 ? threads : sysconf(_SC_NPROCESSORS_ONLN);
-    if (cores > THREADS_MAX) cores = THREADS_MAX;
+    const int most = plans->options.device.integrated && !plans->options.device_json ? THREADS_MAX_INTEGRATED : THREADS_MAX;
+    if (cores > most) cores = most;
     fleet.n_workers = cores < 1 ? 1 : cores < fleet.n_jobs ? (int)cores : fleet.n_jobs;
     if (fleet.n_jobs) kerb_fleet_run(&fleet, progress, user);
     for (int i = 0; i < fleet.n_jobs && status == KERB_OK; i++) status = kerb_plan_job_settle(plans, &jobs[i], error);
