@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* What prepares kernels' arguments on the host: views, walks over tensors, axes; and what is several launches. Plain arithmetic; no CUDA calls
- * but launches. Tables for Resize are in kernel_resize.c. */
+/* What prepares kernels' arguments on the host: views, walks over tensors, axes; and what is several launches. Plain arithmetic; no CUDA
+ * calls but launches. Tables for Resize are in kernel_resize.c. */
 #include "cuda/net/kernels.h"
 
 #include <limits.h>
 
 KerbStrided kerb_strided_picture(const KerbPicture *p)
 {
-    return (KerbStrided){ .data = p->data, .type = p->type, .rank = 4, .dims = { 1, p->c, p->h, p->w }, .strides = { p->row * p->h, 1, p->row, p->pixel } };
+    return (KerbStrided){
+        .data = p->data, .type = p->type, .rank = 4, .dims = {1, p->c, p->h, p->w}, .strides = {p->row * p->h, 1, p->row, p->pixel}};
 }
 
 bool kerb_strided_tensor(const KerbTensor *t, void *data, KerbStrided *out)
@@ -23,7 +24,8 @@ bool kerb_strided_tensor(const KerbTensor *t, void *data, KerbStrided *out)
 
 KerbFused kerb_fused(const KerbActivation *act)
 {
-    return (KerbFused){ .kind = (int32_t)act->kind, .unary = (int32_t)act->unary, .alpha = act->alpha, .beta = act->beta, .lo = act->lo, .hi = act->hi };
+    return (KerbFused){
+        .kind = (int32_t)act->kind, .unary = (int32_t)act->unary, .alpha = act->alpha, .beta = act->beta, .lo = act->lo, .hi = act->hi};
 }
 
 /* ---- axes of several tensors, to be ordered and merged */
@@ -106,7 +108,9 @@ void kerb_pad_order(KerbPadArgs *args)
     const KerbPadArgs from = *args;
     KerbAxis axes[KERB_MAX_RANK];
     for (int i = 0; i < from.y.rank; i++) /* dim: which axis it was */
-        axes[i] = (KerbAxis){ .dim = i, .fixed = args->padding && i == 1, .strides = { from.y.dims[i] == 1 && !(args->padding && i == 1) ? INT64_MAX : from.y.strides[i] } };
+        axes[i] = (KerbAxis){.dim = i,
+                             .fixed = args->padding && i == 1,
+                             .strides = {from.y.dims[i] == 1 && !(args->padding && i == 1) ? INT64_MAX : from.y.strides[i]}};
     kerb_axes_order(axes, from.y.rank);
     for (int i = 0; i < from.y.rank; i++) {
         int was = axes[i].dim;
@@ -138,7 +142,7 @@ bool kerb_axes(const KerbStrided *x, const KerbStrided *y, unsigned mask, int32_
     for (int i = 0; i < x->rank; i++) {
         bool goes = mask >> i & 1u, has_own = !goes || y->rank == x->rank;
         if (has_own && own >= y->rank) return false;
-        KerbAxis axis = { .dim = x->dims[i], .fixed = padding && i == 1 && !goes, .strides = { x->strides[i], has_own ? y->strides[own] : 0 } };
+        KerbAxis axis = {.dim = x->dims[i], .fixed = padding && i == 1 && !goes, .strides = {x->strides[i], has_own ? y->strides[own] : 0}};
         if (has_own && y->dims[own] != x->dims[i] && !(goes && y->dims[own] == 1)) return false;
         if (goes && has_own && y->dims[own] == 1) axis.strides[1] = 0;
         own += has_own;
@@ -155,7 +159,8 @@ bool kerb_axes(const KerbStrided *x, const KerbStrided *y, unsigned mask, int32_
         out->kept_dims[i] = kept[i].dim, out->x_kept[i] = kept[i].strides[0], out->y_kept[i] = kept[i].strides[1];
         if (kept[i].fixed) out->channel = i;
     }
-    for (int i = 0; i < out->over_rank; i++) out->over_dims[i] = over[i].dim, out->x_over[i] = over[i].strides[0], out->y_over[i] = over[i].strides[1];
+    for (int i = 0; i < out->over_rank; i++)
+        out->over_dims[i] = over[i].dim, out->x_over[i] = over[i].strides[0], out->y_over[i] = over[i].strides[1];
     return kerb_axes_count(kept, out->kept_rank, &out->kept) && kerb_axes_count(over, out->over_rank, &out->over);
 }
 
@@ -184,10 +189,13 @@ cudaError_t kerb_launch_reduce(const KerbReduceArgs *args, cudaStream_t stream)
 /* ---- instance normalisation */
 
 /* The sum (of squares about `centre`) of each channel, into c floats at `out`. */
-static bool kerb_channel_sums(const KerbPicture *x, KerbReduction kind, const float *centre, float *partial, float *out, KerbReduceArgs *args)
+static bool kerb_channel_sums(const KerbPicture *x, KerbReduction kind, const float *centre, float *partial, float *out,
+                              KerbReduceArgs *args)
 {
-    KerbStrided from = kerb_strided_picture(x), to = { .data = out, .type = KERB_F32, .rank = 4, .dims = { 1, x->c, 1, 1 }, .strides = { 0, 1, 0, 0 } };
-    *args = (KerbReduceArgs){ .x = x->data, .y = out, .x_type = x->type, .y_type = KERB_F32, .kind = (int32_t)kind, .partial = partial, .centre = centre };
+    KerbStrided from = kerb_strided_picture(x),
+                to = {.data = out, .type = KERB_F32, .rank = 4, .dims = {1, x->c, 1, 1}, .strides = {0, 1, 0, 0}};
+    *args = (KerbReduceArgs){
+        .x = x->data, .y = out, .x_type = x->type, .y_type = KERB_F32, .kind = (int32_t)kind, .partial = partial, .centre = centre};
     if (!kerb_axes(&from, &to, 1u << 2 | 1u << 3, 0, &args->axes)) return false;
     args->parts = kerb_reduce_parts(args);
     return true;
@@ -212,8 +220,15 @@ cudaError_t kerb_launch_instance_norm(const KerbInstanceNormArgs *a, cudaStream_
     if (!kerb_channel_sums(&a->x, KERB_REDUCE_SUM_SQUARE, mean, partial, squares, &sums)) return cudaErrorInvalidValue;
     error = kerb_launch_reduce(&sums, stream);
     if (error != cudaSuccess) return error;
-    KerbCoefficientsArgs coefficients = { .mean = mean, .squares = squares, .gamma = a->gamma, .beta = a->beta, .scale = scale, .bias = bias,
-                                          .epsilon = a->epsilon, .count = (float)a->x.h * (float)a->x.w, .c = c };
+    KerbCoefficientsArgs coefficients = {.mean = mean,
+                                         .squares = squares,
+                                         .gamma = a->gamma,
+                                         .beta = a->beta,
+                                         .scale = scale,
+                                         .bias = bias,
+                                         .epsilon = a->epsilon,
+                                         .count = (float)a->x.h * (float)a->x.w,
+                                         .c = c};
     error = kerb_launch_coefficients(&coefficients, stream);
     if (error != cudaSuccess) return error;
     KerbFinishArgs finish = { .x = a->x, .y = a->y, .scale = scale, .bias = bias, .act = a->act, .z_scale = 1, .y_scale = 1 };

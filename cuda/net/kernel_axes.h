@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Items that go along axes of strided tensors: reductions (in two stages where they are large), softmax, argmax, cumulative sums. An item is one
- * element of what is kept; neighbours among those are neighbours in memory. */
+/* Items that go along axes of strided tensors: reductions (in two stages where they are large), softmax, argmax, cumulative sums. An item
+ * is one element of what is kept; neighbours among those are neighbours in memory. */
 #ifndef KERB_CUDA_NET_KERNEL_AXES_H
 #define KERB_CUDA_NET_KERNEL_AXES_H
 
@@ -42,7 +42,8 @@ KERB_ITEM int64_t kerb_axes_over(const KerbAxes *a, const int64_t strides[KERB_M
 
 KERB_ITEM bool kerb_reduces_integers(const KerbReduceArgs *a)
 {
-    return !kerb_type_is_float(a->x_type) && a->kind != KERB_REDUCE_L2 && a->kind != KERB_REDUCE_LOG_SUM && a->kind != KERB_REDUCE_LOG_SUM_EXP;
+    return !kerb_type_is_float(a->x_type) && a->kind != KERB_REDUCE_L2 && a->kind != KERB_REDUCE_LOG_SUM &&
+           a->kind != KERB_REDUCE_LOG_SUM_EXP;
 }
 
 KERB_ITEM float kerb_reduce_start(int kind)
@@ -85,7 +86,10 @@ KERB_ITEM float kerb_reduce_span(const KerbReduceArgs *a, int kind, int64_t x, f
             KERB_UNROLL for (int k = 0; k < 4; k++)
                 sums[k] = kerb_reduce_join(kind, sums[k], kerb_reduce_term(kind, kerb_load(a->x, a->x_type, at + (e + k) * step), centre));
         }
-        KERB_ROLLED for (; e < n; e++) sums[0] = kerb_reduce_join(kind, sums[0], kerb_reduce_term(kind, kerb_load(a->x, a->x_type, at + e * step), centre));
+        KERB_ROLLED for (; e < n; e++) {
+            float v = kerb_load(a->x, a->x_type, at + e * step);
+            sums[0] = kerb_reduce_join(kind, sums[0], kerb_reduce_term(kind, v, centre));
+        }
         first += n;
     }
     return kerb_reduce_join(kind, kerb_reduce_join(kind, sums[0], sums[1]), kerb_reduce_join(kind, sums[2], sums[3]));
@@ -223,7 +227,8 @@ KERB_ITEM void kerb_item_argmax(const KerbArgmaxArgs *a, int i)
         int64_t at = p.x + kerb_axes_over(&a->axes, a->axes.x_over, e);
         float v = integers ? 0.0f : kerb_load(a->x, a->x_type, at);
         int64_t v_i = integers ? kerb_load_integer(a->x, a->x_type, at) : 0;
-        bool less = integers ? v_i < best_i : v < best_v, more = integers ? v_i > best_i : v > best_v, same = integers ? v_i == best_i : v == best_v;
+        bool less = integers ? v_i < best_i : v < best_v, more = integers ? v_i > best_i : v > best_v,
+             same = integers ? v_i == best_i : v == best_v;
         if (e == 0 || (a->is_min ? less : more) || (a->select_last && same)) best = e, best_v = v, best_i = v_i;
     }
     a->y[p.y] = best;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Items of convolutions: depthwise (eight channels of four neighbouring pixels), direct (eight outputs of two neighbouring pixels). What follows
- * the sum is kerb_epilogue8()'s. */
+/* Items of convolutions: depthwise (eight channels of four neighbouring pixels), direct (eight outputs of two neighbouring pixels). What
+ * follows the sum is kerb_epilogue8()'s. */
 #ifndef KERB_CUDA_NET_KERNEL_CONV_H
 #define KERB_CUDA_NET_KERNEL_CONV_H
 
@@ -45,9 +45,13 @@ KERB_ITEM KerbEight kerb_depthwise_weights(const KerbDepthwiseArgs *a, int tap, 
     return kerb_load8(a->w, KERB_F32, (int64_t)tap * a->w_pitch + c0, kerb_min(8, a->w_pitch - c0));
 }
 
-KERB_ITEM void kerb_multiply_add8(KerbEight *sum, const KerbEight *x, const KerbEight *w) { KERB_LANES sum->v[l] = sum->v[l] + x->v[l] * w->v[l]; }
+KERB_ITEM void kerb_multiply_add8(KerbEight *sum, const KerbEight *x, const KerbEight *w)
+{
+    KERB_LANES sum->v[l] = sum->v[l] + x->v[l] * w->v[l];
+}
 
-/* One row of a kernel of `width` columns (known to the compiler) over input row y, stride and dilation 1: every input pixel is read once. */
+/* One row of a kernel of `width` columns (known to the compiler) over input row y, stride and dilation 1: every input pixel is read once.
+ */
 KERB_ITEM void kerb_depthwise_slide(const KerbDepthwiseArgs *a, const int width, int y, int x0, int tap, int c0, KerbDepthwiseSums *sums)
 {
     KerbEight w[5];
@@ -88,7 +92,8 @@ KERB_ITEM void kerb_item_depthwise(const KerbDepthwiseArgs *a, int i)
         else kerb_depthwise_row(a, y, x0, k * a->kernel[1], c0, &sums);
     }
     KerbEpilogue8 end = { &a->y, &a->z, a->scale, a->bias, &a->act, a->z_scale, a->y_scale };
-    KERB_ROLLED for (int p = 0; p < KERB_DEPTHWISE_PIXELS && ox + p < a->y.w; p++) { /* sums move along: one epilogue in the code, not four */
+    KERB_ROLLED for (int p = 0; p < KERB_DEPTHWISE_PIXELS && ox + p < a->y.w; p++)
+    { /* sums move along: one epilogue in the code, not four */
         kerb_epilogue8(&end, oy, ox + p, c0, sums.at[0]);
         KERB_UNROLL for (int k = 0; k < KERB_DEPTHWISE_PIXELS - 1; k++) sums.at[k] = sums.at[k + 1];
     }
@@ -141,7 +146,8 @@ typedef struct KerbConvSums {
 } KerbConvSums;
 
 /* Adds one kernel element of one pixel row: `columns` are the pixels of x (or -1), `w` the element's weights of input 0 and output k0. */
-KERB_ITEM void kerb_conv_tap(const KerbConvArgs *a, const KerbConvPlace *p, int y, const int columns[KERB_CONV_PIXELS], int64_t w, KerbConvSums *sums)
+KERB_ITEM void kerb_conv_tap(const KerbConvArgs *a, const KerbConvPlace *p, int y, const int columns[KERB_CONV_PIXELS], int64_t w,
+                             KerbConvSums *sums)
 {
     int inputs = a->x.c / a->group, type = a->w_type;
     int64_t from = y * a->x.row + p->group * inputs;
@@ -168,7 +174,8 @@ KERB_ITEM void kerb_conv_tap(const KerbConvArgs *a, const KerbConvPlace *p, int 
 }
 
 /* The same for i8, one input at a time. Sums are exact: integers, kept as bits in the same registers. */
-KERB_ITEM void kerb_conv_tap_i8(const KerbConvArgs *a, const KerbConvPlace *p, int y, const int columns[KERB_CONV_PIXELS], int64_t w, KerbConvSums *sums)
+KERB_ITEM void kerb_conv_tap_i8(const KerbConvArgs *a, const KerbConvPlace *p, int y, const int columns[KERB_CONV_PIXELS], int64_t w,
+                                KerbConvSums *sums)
 {
     int inputs = a->x.c / a->group;
     int64_t from = y * a->x.row + p->group * inputs;
@@ -212,7 +219,9 @@ KERB_ITEM void kerb_conv_sum(const KerbConvArgs *a, const KerbConvPlace *p, Kerb
         }
     }
     if (a->w_type == KERB_I8) {
-        KERB_UNROLL for (int q = 0; q < KERB_CONV_PIXELS; q++) KERB_LANES sums->at[q].v[l] = (float)(int32_t)kerb_item_f32_bits(sums->at[q].v[l]);
+        KERB_UNROLL for (int q = 0; q < KERB_CONV_PIXELS; q++) {
+            KERB_LANES sums->at[q].v[l] = (float)(int32_t)kerb_item_f32_bits(sums->at[q].v[l]);
+        }
     }
 }
 

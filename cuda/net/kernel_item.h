@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What the network's items are written with: elements of any type, eight neighbours at a time where they lie together, and what follows a sum
- * (scale, bias, residual, activation). Compiled by nvcc and by a C compiler; only +, -, *, /, min and max give the same bits in both.
+/* What the network's items are written with: elements of any type, eight neighbours at a time where they lie together, and what follows a
+ * sum (scale, bias, residual, activation). Compiled by nvcc and by a C compiler; only +, -, *, /, min and max give the same bits in both.
  *
- * Eight lanes are kept in a struct that is only indexed by constants (after unrolling), so that they stay in registers: no loop over lanes may have
- * a bound that is not 8. */
+ * Eight lanes are kept in a struct that is only indexed by constants (after unrolling), so that they stay in registers: no loop over lanes
+ * may have a bound that is not 8. */
 #ifndef KERB_CUDA_NET_KERNEL_ITEM_H
 #define KERB_CUDA_NET_KERNEL_ITEM_H
 
@@ -178,7 +178,8 @@ KERB_ITEM void kerb_store_bytes8(void *p, uint64_t b)
 #endif
 }
 
-/* Lanes 0..n-1 of f32, f16, bf16, i8, `step` apart, one after the other; the others are 0. Lanes move along, so that the loop can stay one. */
+/* Lanes 0..n-1 of f32, f16, bf16, i8, `step` apart, one after the other; the others are 0. Lanes move along, so that the loop can stay one.
+ */
 KERB_ITEM KerbEight kerb_load8_slow(const void *data, int type, int64_t at, int64_t step, int n)
 {
     KerbEight e;
@@ -251,9 +252,11 @@ KERB_ITEM void kerb_store8(void *data, int type, int64_t at, KerbEight e, int n,
     } else {
         KerbBytes16 b;
         if (type == KERB_F16) {
-            KERB_UNROLL for (int l = 0; l < 4; l++) b.w[l] = kerb_item_f32_f16(e.v[2 * l]) | (uint32_t)kerb_item_f32_f16(e.v[2 * l + 1]) << 16;
+            KERB_UNROLL for (int l = 0; l < 4; l++)
+                b.w[l] = kerb_item_f32_f16(e.v[2 * l]) | (uint32_t)kerb_item_f32_f16(e.v[2 * l + 1]) << 16;
         } else {
-            KERB_UNROLL for (int l = 0; l < 4; l++) b.w[l] = kerb_item_f32_bf16(e.v[2 * l]) | (uint32_t)kerb_item_f32_bf16(e.v[2 * l + 1]) << 16;
+            KERB_UNROLL for (int l = 0; l < 4; l++)
+                b.w[l] = kerb_item_f32_bf16(e.v[2 * l]) | (uint32_t)kerb_item_f32_bf16(e.v[2 * l + 1]) << 16;
         }
         kerb_store_bytes16(p, b);
     }

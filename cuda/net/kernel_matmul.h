@@ -51,8 +51,10 @@ KERB_ITEM void kerb_matmul_step(const KerbMatmulArgs *g, const KerbMatmulPlace *
 {
     int columns = kerb_min(8, g->n - p->column);
     KerbEight a[KERB_MATMUL_ROWS];
-    KERB_UNROLL for (int r = 0; r < KERB_MATMUL_ROWS; r++)
-        a[r] = kerb_matrix_load8(g->a.data, g->a.type, p->a + (p->row + r) * g->a.row + k * g->a.column, g->a.column, p->row + r < g->m ? n : 0);
+    KERB_UNROLL for (int r = 0; r < KERB_MATMUL_ROWS; r++) {
+        int64_t at = p->a + (p->row + r) * g->a.row + k * g->a.column;
+        a[r] = kerb_matrix_load8(g->a.data, g->a.type, at, g->a.column, p->row + r < g->m ? n : 0);
+    }
     if (g->b.row == 1 && g->b.column != 1) { /* b's columns lie together: eight of the depth at a time */
         KERB_UNROLL for (int j = 0; j < 8; j++) {
             KerbEight b = kerb_load8(g->b.data, g->b.type, p->b + k + (p->column + j) * g->b.column, j < columns ? n : 0);
@@ -61,7 +63,8 @@ KERB_ITEM void kerb_matmul_step(const KerbMatmulArgs *g, const KerbMatmulPlace *
     } else {
         KERB_LANES {
             if (l >= n) continue;
-            KerbEight b = kerb_matrix_load8(g->b.data, g->b.type, p->b + (k + l) * g->b.row + p->column * g->b.column, g->b.column, columns);
+            KerbEight b =
+                kerb_matrix_load8(g->b.data, g->b.type, p->b + (k + l) * g->b.row + p->column * g->b.column, g->b.column, columns);
             KERB_UNROLL for (int r = 0; r < KERB_MATMUL_ROWS; r++)
                 KERB_UNROLL for (int j = 0; j < 8; j++) sums->row[r].v[j] = sums->row[r].v[j] + a[r].v[l] * b.v[j];
         }

@@ -80,7 +80,8 @@ KERB_ITEM int64_t kerb_items_shuffle(const KerbShuffleArgs *a)
     if (block < 1 || block > 1 << 15) return -1;
     if (a->kind == KERB_SHUFFLE_TO_DEPTH) {
         if (a->y.c != a->x.c * bb || a->y.h * block > a->x.h || a->y.w * block > a->x.w) return -1;
-    } else if (a->x.c < a->y.c * bb || a->crop[0] < 0 || a->crop[1] < 0 || a->y.h + a->crop[0] > a->x.h * block || a->y.w + a->crop[1] > a->x.w * block) {
+    } else if (a->x.c < a->y.c * bb || a->crop[0] < 0 || a->crop[1] < 0 || a->y.h + a->crop[0] > a->x.h * block ||
+               a->y.w + a->crop[1] > a->x.w * block) {
         return -1;
     }
     return kerb_picture_items(&a->y);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Items of pooling, eight channels of an output pixel each: maximum (with indices), average, unpooling as a gather; and the scatter from ONNX's own
- * indices, an element each. */
+/* Items of pooling, eight channels of an output pixel each: maximum (with indices), average, unpooling as a gather; and the scatter from
+ * ONNX's own indices, an element each. */
 #ifndef KERB_CUDA_NET_KERNEL_POOL_H
 #define KERB_CUDA_NET_KERNEL_POOL_H
 
@@ -14,7 +14,10 @@ KERB_ITEM int64_t kerb_items_max_pool(const KerbPoolArgs *a)
     return kerb_picture_items(&a->y);
 }
 
-KERB_ITEM int64_t kerb_items_average_pool(const KerbPoolArgs *a) { return a->kernel[0] < 1 || a->kernel[1] < 1 ? -1 : kerb_picture_items(&a->y); }
+KERB_ITEM int64_t kerb_items_average_pool(const KerbPoolArgs *a)
+{
+    return a->kernel[0] < 1 || a->kernel[1] < 1 ? -1 : kerb_picture_items(&a->y);
+}
 
 typedef struct KerbMaxima {
     KerbEight best;
@@ -110,7 +113,8 @@ KERB_ITEM void kerb_item_average_pool(const KerbPoolArgs *a, int i)
 
 KERB_ITEM int64_t kerb_items_unpool(const KerbUnpoolArgs *a)
 {
-    bool fits = a->kernel[0] > 0 && a->kernel[1] > 0 && (int64_t)a->kernel[0] * a->kernel[1] <= KERB_WINDOW_INDICES && a->stride[0] > 0 && a->stride[1] > 0;
+    bool fits = a->kernel[0] > 0 && a->kernel[1] > 0 && (int64_t)a->kernel[0] * a->kernel[1] <= KERB_WINDOW_INDICES && a->stride[0] > 0 &&
+                a->stride[1] > 0;
     return fits ? kerb_picture_items(&a->y) : -1;
 }
 

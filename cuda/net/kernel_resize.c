@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables for the resize kernel: for every output coordinate of an axis the input samples ("taps") and their weights, in double and then rounded to
- * float. All modes of ONNX opset 19, region of interest, antialiasing, and the zero border of FCN's transposed convolutions. Source of the
- * formulas: the operator's documentation and ONNX's reference implementation; held against net/ref by tests. */
+/* Tables for the resize kernel: for every output coordinate of an axis the input samples ("taps") and their weights, in double and then
+ * rounded to float. All modes of ONNX opset 19, region of interest, antialiasing, and the zero border of FCN's transposed convolutions.
+ * Source of the formulas: the operator's documentation and ONNX's reference implementation; held against net/ref by tests. */
 #include "cuda/net/kernels.h"
 
 #include <math.h>
@@ -19,11 +19,13 @@ typedef struct KerbResizeAxis {
     double x, sharpness, sum;
 } KerbResizeAxis;
 
-static bool kerb_resize_axis(KerbResizeAxis *a, const KerbResizeAttrs *attrs, int axis, int64_t in, int64_t out, double roi_start, double roi_end)
+static bool kerb_resize_axis(KerbResizeAxis *a, const KerbResizeAttrs *attrs, int axis, int64_t in, int64_t out, double roi_start,
+                             double roi_end)
 {
     double scale = attrs->scale[axis];
     if (!(scale > 0)) scale = in ? (double)out / (double)in : 1;
-    *a = (KerbResizeAxis){ .attrs = attrs, .in = in, .out = out, .scale = scale, .length = scale * (double)in, .roi_start = roi_start, .roi_end = roi_end };
+    *a = (KerbResizeAxis){
+        .attrs = attrs, .in = in, .out = out, .scale = scale, .length = scale * (double)in, .roi_start = roi_start, .roi_end = roi_end};
     a->same = in == out && scale == 1 && roi_start == 0 && roi_end == 1;
     return in > 0 && in <= INT32_MAX && out > 0 && out <= INT32_MAX && scale >= 1e-9 && scale <= 1e9;
 }
@@ -121,7 +123,8 @@ int kerb_resize_taps(const KerbResizeAttrs *attrs, int axis, int64_t in, int64_t
     return taps <= KERB_MOST_TAPS ? (int)taps : 0;
 }
 
-void kerb_resize_table(const KerbResizeAttrs *attrs, int axis, int64_t in, int64_t out, double roi_start, double roi_end, KerbResizeTap *table)
+void kerb_resize_table(const KerbResizeAttrs *attrs, int axis, int64_t in, int64_t out, double roi_start, double roi_end,
+                       KerbResizeTap *table)
 {
     int taps = kerb_resize_taps(attrs, axis, in, out, roi_start, roi_end);
     KerbResizeAxis a;

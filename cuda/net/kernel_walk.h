@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Items that work element by element on tensors of any strides, eight neighbours of the result's last axis each: in registers and by 16 bytes where
- * all operands are floats that lie together (or are one for all), one after the other else. */
+/* Items that work element by element on tensors of any strides, eight neighbours of the result's last axis each: in registers and by 16
+ * bytes where all operands are floats that lie together (or are one for all), one after the other else. */
 #ifndef KERB_CUDA_NET_KERNEL_WALK_H
 #define KERB_CUDA_NET_KERNEL_WALK_H
 
@@ -46,8 +46,10 @@ KERB_ITEM KerbStretch kerb_walk_span(const KerbWalk *w, const int operands, int 
 KERB_ITEM bool kerb_walk_has_eight(const KerbWalk *w, const KerbStretch *s, const int operands)
 {
     bool fits = s->step[0] == 1;
-    KERB_UNROLL for (int k = 0; k < KERB_WALKED; k++)
-        if (k < operands && w->of[k].data) fits = fits && kerb_type_has_eight(w->of[k].type) && (s->step[k] == 1 || (k > 0 && s->step[k] == 0));
+    KERB_UNROLL for (int k = 0; k < KERB_WALKED; k++) {
+        if (k >= operands || !w->of[k].data) continue;
+        fits = fits && kerb_type_has_eight(w->of[k].type) && (s->step[k] == 1 || (k > 0 && s->step[k] == 0));
+    }
     return fits;
 }
 
@@ -308,7 +310,8 @@ KERB_ITEM void kerb_item_where(const KerbWhereArgs *a, int i)
     int bytes = kerb_type_bytes(w->of[0].type);
     KERB_ROLLED for (int e = 0; e < s.n; e++) {
         bool yes = kerb_walk_integer(w, &s, 1, e) != 0;
-        kerb_move(w->of[0].data, s.at[0] + e * s.step[0], yes ? w->of[2].data : w->of[3].data, yes ? s.at[2] + e * s.step[2] : s.at[3] + e * s.step[3], bytes);
+        kerb_move(w->of[0].data, s.at[0] + e * s.step[0], yes ? w->of[2].data : w->of[3].data,
+                  yes ? s.at[2] + e * s.step[2] : s.at[3] + e * s.step[3], bytes);
     }
     kerb_walk_pad(w, &s);
 }
@@ -375,7 +378,10 @@ KERB_ITEM int64_t kerb_quantized(float v, int64_t zero, int type)
     return r < lo ? lo : r > hi ? hi : r;
 }
 
-KERB_ITEM int64_t kerb_items_quantize(const KerbQuantizeArgs *a) { return kerb_type_bytes(a->walk.of[0].type) > 4 ? -1 : kerb_items_walk(&a->walk); }
+KERB_ITEM int64_t kerb_items_quantize(const KerbQuantizeArgs *a)
+{
+    return kerb_type_bytes(a->walk.of[0].type) > 4 ? -1 : kerb_items_walk(&a->walk);
+}
 KERB_ITEM int64_t kerb_items_dequantize(const KerbQuantizeArgs *a) { return kerb_items_walk(&a->walk); }
 
 KERB_ITEM void kerb_item_quantize(const KerbQuantizeArgs *a, int i)
@@ -384,7 +390,8 @@ KERB_ITEM void kerb_item_quantize(const KerbQuantizeArgs *a, int i)
     const KerbWalked *y = &w->of[0], *x = &w->of[1];
     KerbStretch s = kerb_walk_span(w, 4, i);
     uint8_t *to = (uint8_t *)y->data + s.at[0];
-    if (s.n == 8 && kerb_type_bytes(y->type) == 1 && s.step[0] == 1 && kerb_is_aligned(to, 8) && kerb_type_has_eight(x->type) && s.step[1] == 1) {
+    if (s.n == 8 && kerb_type_bytes(y->type) == 1 && s.step[0] == 1 && kerb_is_aligned(to, 8) && kerb_type_has_eight(x->type) &&
+        s.step[1] == 1) {
         KerbEight v = kerb_walk_load8(w, &s, 1);
         uint64_t bytes = 0;
         KERB_LANES {
@@ -416,7 +423,8 @@ KERB_ITEM void kerb_item_dequantize(const KerbQuantizeArgs *a, int i)
     KERB_ROLLED for (int e = 0; e < s.n; e++) {
         int64_t v = kerb_walk_integer(w, &s, 1, e) - (w->of[3].data ? kerb_walk_integer(w, &s, 3, e) : 0);
         float scale = kerb_walk_load(w, &s, 2, e);
-        kerb_store(y->data, y->type, s.at[0] + e * s.step[0], kerb_is_narrow(x->type) ? (float)v * scale : (float)((double)v * (double)scale));
+        kerb_store(y->data, y->type, s.at[0] + e * s.step[0],
+                   kerb_is_narrow(x->type) ? (float)v * scale : (float)((double)v * (double)scale));
     }
     kerb_walk_pad(w, &s);
 }
@@ -441,7 +449,8 @@ KERB_ITEM void kerb_item_gather(const KerbGatherArgs *a, int i)
     int bytes = kerb_type_bytes(w->of[0].type);
     int64_t first = kerb_gather_index(a, kerb_walk_integer(w, &s, 2, 0)) * a->axis_stride;
     bool one = s.step[2] == 0; /* index for all eight */
-    if (!(one && s.n == 8 && s.step[0] == 1 && s.step[1] == 1 && kerb_move8(w->of[0].data, s.at[0], w->of[1].data, s.at[1] + first, bytes))) {
+    if (!(one && s.n == 8 && s.step[0] == 1 && s.step[1] == 1 &&
+          kerb_move8(w->of[0].data, s.at[0], w->of[1].data, s.at[1] + first, bytes))) {
         KERB_ROLLED for (int e = 0; e < s.n; e++) {
             int64_t offset = one ? first : kerb_gather_index(a, kerb_walk_integer(w, &s, 2, e)) * a->axis_stride;
             kerb_move(w->of[0].data, s.at[0] + e * s.step[0], w->of[1].data, s.at[1] + e * s.step[1] + offset, bytes);
@@ -498,7 +507,8 @@ KERB_ITEM void kerb_item_pad(const KerbPadArgs *a, int i)
         rest = outer;
     }
     bool within = !outside && source >= 0 && source + 8 <= a->x.dims[last];
-    if (!(within && n == 8 && a->x.strides[last] == 1 && a->y.strides[last] == 1 && kerb_move8(a->y.data, to, a->x.data, from + source, bytes))) {
+    if (!(within && n == 8 && a->x.strides[last] == 1 && a->y.strides[last] == 1 &&
+          kerb_move8(a->y.data, to, a->x.data, from + source, bytes))) {
         KERB_ROLLED for (int e = 0; e < n; e++) {
             int x = outside ? -1 : kerb_pad_source(a->mode, source + e, a->x.dims[last]);
             if (x < 0) kerb_pad_value(a, to + e * a->y.strides[last]);

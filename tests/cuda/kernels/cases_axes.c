@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Checks of what goes along axes: reductions in one and two stages, softmax, argmax, cumulative sums; pictures and tensors of any strides. */
+/* Checks of what goes along axes: reductions in one and two stages, softmax, argmax, cumulative sums; pictures and tensors of any strides.
+ */
 #include "kernel_case.h"
 
 #include <math.h>
@@ -9,7 +10,8 @@
 static CaseTensor *any_tensor(Case *c, KerbDtype type, int i, int most)
 {
     if (i % 2 && kerb_dtype_is_float(type) && type != KERB_F64)
-        return case_picture(c, type, case_channels[i % 5], case_pick(c, 1, most), case_pick(c, 1, most), (CaseLayout)(i / 2 % CASE_LAYOUTS));
+        return case_picture(c, type, case_channels[i % 5], case_pick(c, 1, most), case_pick(c, 1, most),
+                            (CaseLayout)(i / 2 % CASE_LAYOUTS));
     int64_t dims[4];
     int rank = case_pick(c, 1, 4);
     for (int axis = 0; axis < rank; axis++) dims[axis] = case_pick(c, 1, 6);
@@ -19,7 +21,8 @@ static CaseTensor *any_tensor(Case *c, KerbDtype type, int i, int most)
 /* The like of `t` with other dims: a picture where t is one. */
 static CaseTensor *like(Case *c, const CaseTensor *t, KerbDtype type, const int64_t dims[])
 {
-    bool picture = t->view.rank == 4 && t->view.strides[1] == 1 && t->view.dims[0] == 1 && t->view.strides[3] >= t->view.dims[1] && kerb_dtype_is_float(type);
+    bool picture = t->view.rank == 4 && t->view.strides[1] == 1 && t->view.dims[0] == 1 && t->view.strides[3] >= t->view.dims[1] &&
+                   kerb_dtype_is_float(type);
     if (picture) return case_picture(c, type, (int)dims[1], (int)dims[2], (int)dims[3], CASE_WHOLE);
     return case_strided(c, type, t->view.rank, dims);
 }
@@ -29,7 +32,8 @@ static void check_reduce(Case *c, int i, int most, int parts)
     static const KerbDtype types[] = { KERB_F32, KERB_F16, KERB_BF16, KERB_F32, KERB_I32, KERB_F16, KERB_I64, KERB_BF16, KERB_U8 };
     KerbDtype type = types[i % 9];
     KerbReduction kind = (KerbReduction)(i / 2 % KERB_REDUCE_COUNT);
-    bool integers = !kerb_dtype_is_float(type), fractions = kind == KERB_REDUCE_L2 || kind == KERB_REDUCE_LOG_SUM || kind == KERB_REDUCE_LOG_SUM_EXP;
+    bool integers = !kerb_dtype_is_float(type),
+         fractions = kind == KERB_REDUCE_L2 || kind == KERB_REDUCE_LOG_SUM || kind == KERB_REDUCE_LOG_SUM_EXP;
     case_begin(c, "reduction %d of %s, case %d, parts %d", (int)kind, kerb_dtype_name(type), i, parts);
     if (integers && fractions) type = KERB_F32, integers = false;
     CaseTensor *x = any_tensor(c, type, i, most);
@@ -103,7 +107,8 @@ static void check_argmax(Case *c, int i)
     CaseTensor *y = case_dense(c, KERB_I64, rank, dims);
     case_fill(c, x, 0, 5);
     if (kerb_dtype_is_float(type)) {
-        for (int64_t e = 0; e < kerb_tensor_elements(&x->view); e++) kerb_tensor_set(&x->view, e, floor(kerb_tensor_get(&x->view, e))); /* ties */
+        for (int64_t e = 0; e < kerb_tensor_elements(&x->view); e++)
+            kerb_tensor_set(&x->view, e, floor(kerb_tensor_get(&x->view, e))); /* ties */
         if (i % 4 == 0) case_salt(c, x);
     }
     KerbStrided from = case_as_strided(c, x), to = case_as_strided(c, y);
@@ -114,7 +119,8 @@ static void check_argmax(Case *c, int i)
     }
     case_launch_argmax(c, &args);
     KerbNode node = { .op = KERB_OP_ARG };
-    node.attrs.arg.axis = axis, node.attrs.arg.keepdims = keepdims, node.attrs.arg.is_min = args.is_min, node.attrs.arg.select_last = args.select_last;
+    node.attrs.arg.axis = axis, node.attrs.arg.keepdims = keepdims, node.attrs.arg.is_min = args.is_min,
+    node.attrs.arg.select_last = args.select_last;
     CaseTensor *const inputs[] = { x };
     case_expect(c, &node, 1, inputs, y, CASE_EXACT);
 }
@@ -129,7 +135,7 @@ static void check_cumsum(Case *c, int i)
     kerb_tensor_set_i64(&over->view, 0, axis);
     case_fill(c, x, -5, 5);
     KerbStrided from = case_as_strided(c, x), to = case_as_strided(c, y);
-    KerbCumsumArgs args = { .x = from.data, .y = to.data, .x_type = from.type, .y_type = to.type, .exclusive = i % 2, .reverse = i / 2 % 2 };
+    KerbCumsumArgs args = {.x = from.data, .y = to.data, .x_type = from.type, .y_type = to.type, .exclusive = i % 2, .reverse = i / 2 % 2};
     if (!kerb_axes(&from, &to, 1u << axis, y->padding, &args.axes)) {
         case_fail(c, "no axes");
         return;

@@ -37,8 +37,15 @@ static KerbNode conv_node(const ConvCase *p, const KerbActivation *act)
 
 static ConvCase random_case(Case *c, int i, bool transposed)
 {
-    ConvCase p = { .type = case_floats[i % 3], .to = case_floats[i % 3], .h = case_pick(c, 1, 9), .w = case_pick(c, 1, 11), .transposed = transposed,
-                   .bias = i % 2, .residual = i % 3 == 0, .act = i % CASE_ACTIVATIONS, .layout = (CaseLayout)(i / 3 % CASE_LAYOUTS) };
+    ConvCase p = {.type = case_floats[i % 3],
+                  .to = case_floats[i % 3],
+                  .h = case_pick(c, 1, 9),
+                  .w = case_pick(c, 1, 11),
+                  .transposed = transposed,
+                  .bias = i % 2,
+                  .residual = i % 3 == 0,
+                  .act = i % CASE_ACTIVATIONS,
+                  .layout = (CaseLayout)(i / 3 % CASE_LAYOUTS)};
     for (int axis = 0; axis < 2; axis++) {
         p.kernel[axis] = case_pick(c, 1, 5);
         p.stride[axis] = case_pick(c, 1, 3);
@@ -89,9 +96,16 @@ static CaseTensor *depthwise_weights(Case *c, const ConvCase *p, const ConvTenso
 
 static KerbDepthwiseArgs depthwise_args(Case *c, const ConvCase *p, const ConvTensors *t)
 {
-    KerbDepthwiseArgs args = { .x = case_as_picture(c, t->x), .z = case_as_picture(c, t->z), .y = case_as_picture(c, t->y), .multiplier = p->k / p->c,
-                               .bias = t->bias ? case_data(c, t->bias) : NULL, .act = t->fused, .z_scale = 1, .y_scale = 1 };
-    for (int i = 0; i < 2; i++) args.kernel[i] = p->kernel[i], args.stride[i] = p->stride[i], args.dilation[i] = p->dilation[i], args.pad[i] = p->pad[i];
+    KerbDepthwiseArgs args = {.x = case_as_picture(c, t->x),
+                              .z = case_as_picture(c, t->z),
+                              .y = case_as_picture(c, t->y),
+                              .multiplier = p->k / p->c,
+                              .bias = t->bias ? case_data(c, t->bias) : NULL,
+                              .act = t->fused,
+                              .z_scale = 1,
+                              .y_scale = 1};
+    for (int i = 0; i < 2; i++)
+        args.kernel[i] = p->kernel[i], args.stride[i] = p->stride[i], args.dilation[i] = p->dilation[i], args.pad[i] = p->pad[i];
     args.w = case_data(c, depthwise_weights(c, p, t, &args.w_pitch));
     return args;
 }
@@ -104,8 +118,8 @@ static void check_depthwise(Case *c, int i)
     if (i % 2) p.stride[1] = p.dilation[1] = 1, p.kernel[1] = i % 4 == 1 ? 3 : 5;
     if (i % 5 == 0) p.to = KERB_F32;
     if (p.residual && p.k > 64) p.act = 1;
-    case_begin(c, "depthwise %d x %d, kernel %dx%d, stride %d,%d, dilation %d,%d, %dx%d %s", p.c, p.k / p.c, p.kernel[0], p.kernel[1], p.stride[0], p.stride[1],
-               p.dilation[0], p.dilation[1], p.w, p.h, kerb_dtype_name(p.type));
+    case_begin(c, "depthwise %d x %d, kernel %dx%d, stride %d,%d, dilation %d,%d, %dx%d %s", p.c, p.k / p.c, p.kernel[0], p.kernel[1],
+               p.stride[0], p.stride[1], p.dilation[0], p.dilation[1], p.w, p.h, kerb_dtype_name(p.type));
     if (conv_output(&p, 0) < 1 || conv_output(&p, 1) < 1) return;
     ConvTensors t = conv_tensors(c, &p, 1);
     KerbDepthwiseArgs args = depthwise_args(c, &p, &t);
@@ -154,11 +168,23 @@ static void check_i8(Case *c, int i, bool depthwise)
         args.y_scale = y_scale;
         case_launch_depthwise(c, &args);
     } else {
-        KerbConvArgs args = { .x = case_as_picture(c, t.x), .y = case_as_picture(c, t.y), .w = case_data(c, t.w), .w_type = KERB_I8, .w_out = t.w->view.strides[0],
-                              .w_in = t.w->view.strides[1], .w_row = t.w->view.strides[2], .w_column = t.w->view.strides[3], .scale = case_data(c, scale),
-                              .bias = t.bias ? case_data(c, t.bias) : NULL, .act = t.fused, .z_scale = 1, .y_scale = y_scale, .group = 1 };
+        KerbConvArgs args = {.x = case_as_picture(c, t.x),
+                             .y = case_as_picture(c, t.y),
+                             .w = case_data(c, t.w),
+                             .w_type = KERB_I8,
+                             .w_out = t.w->view.strides[0],
+                             .w_in = t.w->view.strides[1],
+                             .w_row = t.w->view.strides[2],
+                             .w_column = t.w->view.strides[3],
+                             .scale = case_data(c, scale),
+                             .bias = t.bias ? case_data(c, t.bias) : NULL,
+                             .act = t.fused,
+                             .z_scale = 1,
+                             .y_scale = y_scale,
+                             .group = 1};
         for (int axis = 0; axis < 2; axis++)
-            args.kernel[axis] = p.kernel[axis], args.stride[axis] = p.stride[axis], args.dilation[axis] = p.dilation[axis], args.pad[axis] = p.pad[axis];
+            args.kernel[axis] = p.kernel[axis], args.stride[axis] = p.stride[axis], args.dilation[axis] = p.dilation[axis],
+            args.pad[axis] = p.pad[axis];
         case_launch_conv(c, &args);
     }
     KerbTensor expected = quantised(c, &node, &t, scale->view.data, y_scale);
@@ -196,17 +222,31 @@ static void check_conv(Case *c, int i, bool transposed)
     p.c = p.c / p.group * p.group;
     p.residual = p.residual && !transposed;
     if (p.k > 64 && p.act == 2) p.act = 1;
-    case_begin(c, "conv%s %d -> %d by %d, kernel %dx%d, stride %d,%d, dilation %d,%d, %dx%d %s", transposed ? " transposed" : "", p.c, p.k, p.group, p.kernel[0],
-               p.kernel[1], p.stride[0], p.stride[1], p.dilation[0], p.dilation[1], p.w, p.h, kerb_dtype_name(p.type));
+    case_begin(c, "conv%s %d -> %d by %d, kernel %dx%d, stride %d,%d, dilation %d,%d, %dx%d %s", transposed ? " transposed" : "", p.c, p.k,
+               p.group, p.kernel[0], p.kernel[1], p.stride[0], p.stride[1], p.dilation[0], p.dilation[1], p.w, p.h,
+               kerb_dtype_name(p.type));
     if (conv_output(&p, 0) < 1 || conv_output(&p, 1) < 1) return;
     ConvTensors t = conv_tensors(c, &p, 1);
     int64_t strides[4];
     CaseTensor *w = conv_weights(c, &p, &t, i % 3, strides);
-    KerbConvArgs args = { .x = case_as_picture(c, t.x), .z = case_as_picture(c, t.z), .y = case_as_picture(c, t.y), .w = case_data(c, w), .w_type = (int32_t)p.type,
-                          .w_out = strides[transposed], .w_in = strides[!transposed], .w_row = strides[2], .w_column = strides[3],
-                          .bias = t.bias ? case_data(c, t.bias) : NULL, .act = t.fused, .z_scale = 1, .y_scale = 1, .group = p.group, .transposed = transposed };
+    KerbConvArgs args = {.x = case_as_picture(c, t.x),
+                         .z = case_as_picture(c, t.z),
+                         .y = case_as_picture(c, t.y),
+                         .w = case_data(c, w),
+                         .w_type = (int32_t)p.type,
+                         .w_out = strides[transposed],
+                         .w_in = strides[!transposed],
+                         .w_row = strides[2],
+                         .w_column = strides[3],
+                         .bias = t.bias ? case_data(c, t.bias) : NULL,
+                         .act = t.fused,
+                         .z_scale = 1,
+                         .y_scale = 1,
+                         .group = p.group,
+                         .transposed = transposed};
     for (int axis = 0; axis < 2; axis++)
-        args.kernel[axis] = p.kernel[axis], args.stride[axis] = p.stride[axis], args.dilation[axis] = p.dilation[axis], args.pad[axis] = p.pad[axis];
+        args.kernel[axis] = p.kernel[axis], args.stride[axis] = p.stride[axis], args.dilation[axis] = p.dilation[axis],
+        args.pad[axis] = p.pad[axis];
     case_launch_conv(c, &args);
     KerbNode node = conv_node(&p, &t.act);
     CaseTensor *const inputs[] = { t.x, t.w, t.bias, t.z };

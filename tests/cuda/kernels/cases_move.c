@@ -27,13 +27,15 @@ static void check_transpose(Case *c, int i)
     case_begin(c, "transpose of %s, case %d", kerb_dtype_name(types[i % 6]), i);
     random_dims(c, rank, dims);
     node.attrs.transpose.n = rank;
-    for (int k = 0; k < rank; k++) node.attrs.transpose.perm[k] = (k * (i % 2 ? 1 : rank - 1) + i) % rank; /* a rotation, or a mirrored one */
+    for (int k = 0; k < rank; k++)
+        node.attrs.transpose.perm[k] = (k * (i % 2 ? 1 : rank - 1) + i) % rank; /* a rotation, or a mirrored one */
     CaseTensor *x = case_strided(c, types[i % 6], rank, dims);
     for (int k = 0; k < rank; k++) turned[k] = dims[node.attrs.transpose.perm[k]];
     CaseTensor *y = case_strided(c, types[i % 6], rank, turned);
     case_fill(c, x, 0, 99);
     KerbStrided from = case_as_strided(c, x), view = from, to = case_as_strided(c, y);
-    for (int k = 0; k < rank; k++) view.dims[k] = from.dims[node.attrs.transpose.perm[k]], view.strides[k] = from.strides[node.attrs.transpose.perm[k]];
+    for (int k = 0; k < rank; k++)
+        view.dims[k] = from.dims[node.attrs.transpose.perm[k]], view.strides[k] = from.strides[node.attrs.transpose.perm[k]];
     copy_views(c, &to, &view, 0, 0);
     CaseTensor *const inputs[] = { x };
     case_expect(c, &node, 1, inputs, y, CASE_EXACT);
@@ -47,7 +49,8 @@ static void check_slice(Case *c, int i)
     case_begin(c, "slice of %s, case %d", kerb_dtype_name(types[i % 6]), i);
     random_dims(c, rank, dims);
     CaseTensor *x = case_strided(c, types[i % 6], rank, dims);
-    CaseTensor *starts = case_vector(c, KERB_I64, rank), *ends = case_vector(c, KERB_I64, rank), *axes = case_vector(c, KERB_I64, rank), *steps = case_vector(c, KERB_I64, rank);
+    CaseTensor *starts = case_vector(c, KERB_I64, rank), *ends = case_vector(c, KERB_I64, rank), *axes = case_vector(c, KERB_I64, rank),
+               *steps = case_vector(c, KERB_I64, rank);
     KerbStrided view = case_as_strided(c, x);
     for (int k = 0; k < rank; k++) {
         int step = case_pick(c, 0, 1) ? case_pick(c, 1, 2) : -case_pick(c, 1, 2), start = case_pick(c, 0, (int)dims[k] - 1);
@@ -76,7 +79,8 @@ static void check_concat(Case *c, int i)
     KerbDtype type = case_floats[i % 3];
     int first = case_channels[i % 5], second = case_channels[i / 5 % 5], h = case_pick(c, 1, 5), w = case_pick(c, 1, 5);
     case_begin(c, "concat %d + %d channels of %s", first, second, kerb_dtype_name(type));
-    CaseTensor *a = case_picture(c, type, first, h, w, (CaseLayout)(i % CASE_LAYOUTS)), *b = case_picture(c, type, second, h, w, CASE_WHOLE);
+    CaseTensor *a = case_picture(c, type, first, h, w, (CaseLayout)(i % CASE_LAYOUTS)),
+               *b = case_picture(c, type, second, h, w, CASE_WHOLE);
     CaseTensor *y = case_picture(c, type, first + second, h, w, CASE_WHOLE);
     case_fill(c, a, -1, 1);
     case_fill(c, b, -1, 1);
@@ -103,7 +107,8 @@ static void check_expand_and_fill(Case *c, int i)
     case_begin(c, "expand of %s, case %d", kerb_dtype_name(types[i % 6]), i);
     random_dims(c, 4, dims);
     for (int k = 0; k < 4; k++) own[k] = case_pick(c, 0, 1) ? 1 : dims[k];
-    CaseTensor *x = case_strided(c, types[i % 6], 4, own), *y = case_strided(c, types[i % 6], 4, dims), *shape = case_vector(c, KERB_I64, 4);
+    CaseTensor *x = case_strided(c, types[i % 6], 4, own), *y = case_strided(c, types[i % 6], 4, dims),
+               *shape = case_vector(c, KERB_I64, 4);
     case_fill(c, x, 0, 99);
     memcpy(shape->view.data, dims, sizeof dims);
     KerbStrided from = case_as_strided(c, x), to = case_as_strided(c, y);
@@ -130,7 +135,8 @@ static void check_gather(Case *c, int i, bool elements)
     for (int k = 0; k < index_rank; k++) index_dims[k] = elements && k != axis ? case_pick(c, 1, (int)dims[k]) : case_pick(c, 1, 4);
     CaseTensor *x = case_strided(c, type, rank, dims), *indices = case_strided(c, KERB_I64, index_rank, index_dims);
     case_fill(c, x, 0, 99);
-    for (int64_t k = 0; k < kerb_tensor_elements(&indices->view); k++) kerb_tensor_set_i64(&indices->view, k, case_pick(c, -(int)dims[axis], (int)dims[axis] - 1));
+    for (int64_t k = 0; k < kerb_tensor_elements(&indices->view); k++)
+        kerb_tensor_set_i64(&indices->view, k, case_pick(c, -(int)dims[axis], (int)dims[axis] - 1));
     KerbStrided from = case_as_strided(c, x), at = case_as_strided(c, indices), x_view = from, i_view = at;
     if (elements) {
         for (y_rank = 0; y_rank < rank; y_rank++) y_dims[y_rank] = x_view.dims[y_rank] = (int32_t)index_dims[y_rank];
@@ -174,16 +180,19 @@ static void check_pad(Case *c, int i)
     KerbPadArgs args = { .mode = (int32_t)mode, .value = 5 };
     for (int k = 0; k < rank; k++) {
         bool still = picture && (k == 0 || (k == 1 && i % 2));
-        int low = mode == KERB_PADDING_CONSTANT && !still ? -1 : 0, begin = still ? 0 : case_pick(c, low, 3), end = still ? 0 : case_pick(c, low, 3);
+        int low = mode == KERB_PADDING_CONSTANT && !still ? -1 : 0, begin = still ? 0 : case_pick(c, low, 3),
+            end = still ? 0 : case_pick(c, low, 3);
         padded[k] = dims[k] + begin + end;
         if (padded[k] < 0) begin = 0, end = 0, padded[k] = dims[k];
         args.begin[k] = begin;
         kerb_tensor_set_i64(&pads->view, k, begin);
         kerb_tensor_set_i64(&pads->view, rank + k, end);
     }
-    CaseTensor *x = picture ? case_picture(c, type, (int)dims[1], (int)dims[2], (int)dims[3], (CaseLayout)(i % CASE_LAYOUTS)) : case_strided(c, type, rank, dims);
+    CaseTensor *x = picture ? case_picture(c, type, (int)dims[1], (int)dims[2], (int)dims[3], (CaseLayout)(i % CASE_LAYOUTS))
+                            : case_strided(c, type, rank, dims);
     if (picture && (padded[1] < 1 || padded[2] < 1 || padded[3] < 1)) return;
-    CaseTensor *y = picture ? case_picture(c, type, (int)padded[1], (int)padded[2], (int)padded[3], CASE_WHOLE) : case_strided(c, type, rank, padded);
+    CaseTensor *y =
+        picture ? case_picture(c, type, (int)padded[1], (int)padded[2], (int)padded[3], CASE_WHOLE) : case_strided(c, type, rank, padded);
     case_fill(c, x, 0, 99);
     kerb_tensor_set(&value->view, 0, 5);
     args.x = case_as_strided(c, x);

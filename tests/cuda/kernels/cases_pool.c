@@ -24,7 +24,8 @@ static int pool_output(const PoolCase *p, int axis)
 static KerbNode pool_node(const PoolCase *p, KerbOp op)
 {
     KerbNode node = { .op = op };
-    node.attrs.pool = (KerbPoolAttrs){ .ceil_mode = p->ceil_mode, .count_include_pad = p->count_include_pad, .column_major = p->column_major, .window.n = 2 };
+    node.attrs.pool = (KerbPoolAttrs){
+        .ceil_mode = p->ceil_mode, .count_include_pad = p->count_include_pad, .column_major = p->column_major, .window.n = 2};
     for (int i = 0; i < 2; i++) {
         node.attrs.pool.window.kernel[i] = p->kernel[i];
         node.attrs.pool.window.stride[i] = p->stride[i];
@@ -37,8 +38,15 @@ static KerbNode pool_node(const PoolCase *p, KerbOp op)
 
 static PoolCase random_pool(Case *c, int i)
 {
-    PoolCase p = { .type = case_floats[i % 3], .c = case_channels[i % 5], .h = case_pick(c, 1, 11), .w = case_pick(c, 1, 13), .ceil_mode = i % 2,
-                   .count_include_pad = i / 2 % 2, .column_major = i % 5 == 2, .salted = i % 4 == 1, .layout = (CaseLayout)(i / 3 % CASE_LAYOUTS) };
+    PoolCase p = {.type = case_floats[i % 3],
+                  .c = case_channels[i % 5],
+                  .h = case_pick(c, 1, 11),
+                  .w = case_pick(c, 1, 13),
+                  .ceil_mode = i % 2,
+                  .count_include_pad = i / 2 % 2,
+                  .column_major = i % 5 == 2,
+                  .salted = i % 4 == 1,
+                  .layout = (CaseLayout)(i / 3 % CASE_LAYOUTS)};
     for (int axis = 0; axis < 2; axis++) {
         p.kernel[axis] = i % 11 == 7 ? 9 : case_pick(c, 1, 4);
         p.stride[axis] = case_pick(c, 1, 3);
@@ -51,7 +59,8 @@ static PoolCase random_pool(Case *c, int i)
 
 static KerbPoolArgs pool_args(const Case *c, const PoolCase *p, const CaseTensor *x, const CaseTensor *y)
 {
-    KerbPoolArgs args = { .x = case_as_picture(c, x), .y = case_as_picture(c, y), .count_include_pad = p->count_include_pad, .column_major = p->column_major };
+    KerbPoolArgs args = {
+        .x = case_as_picture(c, x), .y = case_as_picture(c, y), .count_include_pad = p->count_include_pad, .column_major = p->column_major};
     for (int i = 0; i < 2; i++) {
         args.kernel[i] = p->kernel[i], args.stride[i] = p->stride[i], args.dilation[i] = p->dilation[i];
         args.pad[i] = p->pad[i], args.pad_end[i] = p->pad_end[i];
@@ -61,8 +70,9 @@ static KerbPoolArgs pool_args(const Case *c, const PoolCase *p, const CaseTensor
 
 static bool begin_pool(Case *c, const PoolCase *p, const char *what)
 {
-    case_begin(c, "%s %dx%d, stride %d,%d, dilation %d,%d, pads %d,%d,%d,%d, ceil %d, %d channels %dx%d %s", what, p->kernel[0], p->kernel[1], p->stride[0], p->stride[1],
-               p->dilation[0], p->dilation[1], p->pad[0], p->pad[1], p->pad_end[0], p->pad_end[1], p->ceil_mode, p->c, p->w, p->h, kerb_dtype_name(p->type));
+    case_begin(c, "%s %dx%d, stride %d,%d, dilation %d,%d, pads %d,%d,%d,%d, ceil %d, %d channels %dx%d %s", what, p->kernel[0],
+               p->kernel[1], p->stride[0], p->stride[1], p->dilation[0], p->dilation[1], p->pad[0], p->pad[1], p->pad_end[0], p->pad_end[1],
+               p->ceil_mode, p->c, p->w, p->h, kerb_dtype_name(p->type));
     return pool_output(p, 0) > 0 && pool_output(p, 1) > 0;
 }
 
@@ -70,7 +80,8 @@ static void check_average(Case *c, int i)
 {
     PoolCase p = random_pool(c, i);
     if (!begin_pool(c, &p, "average pool")) return;
-    CaseTensor *x = case_picture(c, p.type, p.c, p.h, p.w, p.layout), *y = case_picture(c, p.type, p.c, pool_output(&p, 0), pool_output(&p, 1), CASE_WHOLE);
+    CaseTensor *x = case_picture(c, p.type, p.c, p.h, p.w, p.layout),
+               *y = case_picture(c, p.type, p.c, pool_output(&p, 0), pool_output(&p, 1), CASE_WHOLE);
     case_fill(c, x, -1, 1);
     if (p.salted) case_salt(c, x);
     KerbPoolArgs args = pool_args(c, &p, x, y);
@@ -101,7 +112,8 @@ static void expect_indices(Case *c, const PoolCase *p, CaseTensor *x, CaseTensor
         }
         int element = (int)kerb_tensor_get_i64(&window->view, i), width = (int)y->view.dims[3];
         int64_t row = i / width % y->view.dims[2] * p->stride[0] - p->pad[0] + element / p->kernel[1] * p->dilation[0];
-        int64_t column = i % width * p->stride[1] - p->pad[1] + element % p->kernel[1] * p->dilation[1], plane = i / (y->view.dims[2] * width) * p->h * p->w;
+        int64_t column = i % width * p->stride[1] - p->pad[1] + element % p->kernel[1] * p->dilation[1],
+                plane = i / (y->view.dims[2] * width) * p->h * p->w;
         bool inside = row >= 0 && row < p->h && column >= 0 && column < p->w;
         int64_t says = plane + (p->column_major ? row + p->h * column : row * p->w + column);
         if (inside && says != expected) {
@@ -126,14 +138,20 @@ static void check_maximum(Case *c, int i)
     CaseTensor *const inputs[] = { x };
     case_expect(c, &node, 1, inputs, y, CASE_EXACT);
     /* Once more, with indices: a picture of bytes, and ONNX's. */
-    CaseTensor *flat = case_dense(c, KERB_I64, 4, y->view.dims), *window = case_dense(c, KERB_U8, 4, (const int64_t[]){ 1, oh, ow, (p.c + 7) / 8 * 8 });
+    CaseTensor *flat = case_dense(c, KERB_I64, 4, y->view.dims),
+               *window = case_dense(c, KERB_U8, 4, (const int64_t[]){1, oh, ow, (p.c + 7) / 8 * 8});
     args.flat = case_data(c, flat);
-    args.flat_strides[0] = flat->view.strides[1], args.flat_strides[1] = flat->view.strides[2], args.flat_strides[2] = flat->view.strides[3];
+    args.flat_strides[0] = flat->view.strides[1], args.flat_strides[1] = flat->view.strides[2],
+    args.flat_strides[2] = flat->view.strides[3];
     args.window_index = case_data(c, window);
     args.index_row = window->view.strides[1];
     args.index_pixel = window->view.strides[2];
     case_launch_max_pool(c, &args);
-    KerbTensor view = { .data = window->view.data, .dtype = KERB_U8, .rank = 4, .dims = { 1, p.c, oh, ow }, .strides = { 0, 1, args.index_row, args.index_pixel } };
+    KerbTensor view = {.data = window->view.data,
+                       .dtype = KERB_U8,
+                       .rank = 4,
+                       .dims = {1, p.c, oh, ow},
+                       .strides = {0, 1, args.index_row, args.index_pixel}};
     CaseTensor indices = { .view = view };
     expect_indices(c, &p, x, y, flat, &indices);
 }
@@ -152,20 +170,26 @@ static void check_unpool(Case *c, int i)
     int oh = pool_output(&p, 0), ow = pool_output(&p, 1), more = i % 3 == 0;
     const int64_t pooled[4] = { 1, p.c, oh, ow };
     CaseTensor *x = case_picture(c, p.type, p.c, p.h, p.w, p.layout), *small = case_picture(c, p.type, p.c, oh, ow, CASE_WHOLE);
-    CaseTensor *flat = case_dense(c, KERB_I64, 4, pooled), *window = case_dense(c, KERB_U8, 4, (const int64_t[]){ 1, oh, ow, (p.c + 7) / 8 * 8 });
+    CaseTensor *flat = case_dense(c, KERB_I64, 4, pooled),
+               *window = case_dense(c, KERB_U8, 4, (const int64_t[]){1, oh, ow, (p.c + 7) / 8 * 8});
     CaseTensor *y = case_picture(c, p.type, p.c, p.h + more, p.w + 2 * more, (CaseLayout)((p.layout + 1) % CASE_LAYOUTS));
     case_fill(c, x, -1, 1);
     KerbPoolArgs pool = pool_args(c, &p, x, small);
     pool.flat = case_data(c, flat);
-    pool.flat_strides[0] = flat->view.strides[1], pool.flat_strides[1] = flat->view.strides[2], pool.flat_strides[2] = flat->view.strides[3];
+    pool.flat_strides[0] = flat->view.strides[1], pool.flat_strides[1] = flat->view.strides[2],
+    pool.flat_strides[2] = flat->view.strides[3];
     pool.window_index = case_data(c, window);
     pool.index_row = window->view.strides[1];
     pool.index_pixel = window->view.strides[2];
     case_launch_max_pool(c, &pool);
-    KerbUnpoolArgs args = { .x = case_as_picture(c, small), .y = case_as_picture(c, y), .window_index = pool.window_index, .index_row = pool.index_row,
-                            .index_pixel = pool.index_pixel };
+    KerbUnpoolArgs args = {.x = case_as_picture(c, small),
+                           .y = case_as_picture(c, y),
+                           .window_index = pool.window_index,
+                           .index_row = pool.index_row,
+                           .index_pixel = pool.index_pixel};
     for (int axis = 0; axis < 2; axis++)
-        args.kernel[axis] = p.kernel[axis], args.stride[axis] = p.stride[axis], args.dilation[axis] = p.dilation[axis], args.pad[axis] = p.pad[axis];
+        args.kernel[axis] = p.kernel[axis], args.stride[axis] = p.stride[axis], args.dilation[axis] = p.dilation[axis],
+        args.pad[axis] = p.pad[axis];
     case_launch_unpool(c, &args);
     KerbNode node = pool_node(&p, KERB_OP_MAX_UNPOOL);
     CaseTensor *const inputs[] = { small, flat };

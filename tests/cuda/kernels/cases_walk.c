@@ -58,7 +58,8 @@ static void check_unary(Case *c, KerbUnary kind, KerbDtype type, int i)
     case_fill(c, x, unary_low(kind), 4);
     if (i % 4 == 0 && kerb_dtype_is_float(type) && kind != KERB_UNARY_SIN && kind != KERB_UNARY_COS) case_salt(c, x);
     CaseTensor *const tensors[] = { y, x };
-    KerbUnaryArgs args = { .walk = walk_of(c, 2, tensors), .act = { .kind = KERB_ACT_UNARY, .unary = (int32_t)kind, .alpha = 0.3f, .beta = 0.6f } };
+    KerbUnaryArgs args = {.walk = walk_of(c, 2, tensors),
+                          .act = {.kind = KERB_ACT_UNARY, .unary = (int32_t)kind, .alpha = 0.3f, .beta = 0.6f}};
     case_launch_unary(c, &args);
     KerbNode node = { .op = KERB_OP_UNARY };
     node.attrs.unary.kind = kind, node.attrs.unary.alpha = 0.3f, node.attrs.unary.beta = 0.6f;
@@ -92,7 +93,8 @@ static bool is_comparison(KerbBinary kind) { return kind >= KERB_BINARY_EQUAL &&
 static void check_binary(Case *c, KerbBinary kind, KerbDtype type, int i)
 {
     int64_t dims[4], a_dims[4], b_dims[4];
-    int rank = random_dims(c, i, dims), a_rank = broadcast_dims(c, i % 2 ? 0 : i / 2, rank, dims, a_dims), b_rank = broadcast_dims(c, i % 2 ? i / 2 : 0, rank, dims, b_dims);
+    int rank = random_dims(c, i, dims), a_rank = broadcast_dims(c, i % 2 ? 0 : i / 2, rank, dims, a_dims),
+        b_rank = broadcast_dims(c, i % 2 ? i / 2 : 0, rank, dims, b_dims);
     bool integers = !kerb_dtype_is_float(type);
     case_begin(c, "binary %d of %s, case %d", (int)kind, kerb_dtype_name(type), i);
     KerbActivation act = case_activation(c, integers || is_comparison(kind) ? 0 : i, rank == 4 ? (int)dims[1] : 1);
@@ -110,13 +112,17 @@ static void check_binary(Case *c, KerbBinary kind, KerbDtype type, int i)
         if (rank < 4) slope->view.rank = 0;
     }
     CaseTensor *const tensors[] = { y, a, b, slope };
-    KerbBinaryArgs args = { .walk = walk_of(c, 4, tensors), .kind = (int32_t)kind, .fmod = kind == KERB_BINARY_MOD && (i % 2 || !integers), .act = fused };
+    KerbBinaryArgs args = {
+        .walk = walk_of(c, 4, tensors), .kind = (int32_t)kind, .fmod = kind == KERB_BINARY_MOD && (i % 2 || !integers), .act = fused};
     case_launch_binary(c, &args);
     KerbNode node = { .op = KERB_OP_BINARY };
     node.attrs.binary.kind = kind, node.attrs.binary.fmod = args.fmod, node.attrs.binary.act = act;
     CaseTensor *const inputs[] = { a, b };
     bool exact = act.kind != KERB_ACT_UNARY && kind != KERB_BINARY_POW && act.kind != KERB_ACT_PRELU;
-    case_expect(c, &node, 2, inputs, y, exact ? CASE_EXACT : act.kind == KERB_ACT_UNARY ? CASE_SUMMED : CASE_ROUNDED); /* functions of rounded sums */
+    case_expect(c, &node, 2, inputs, y,
+                exact                        ? CASE_EXACT
+                : act.kind == KERB_ACT_UNARY ? CASE_SUMMED
+                                             : CASE_ROUNDED); /* functions of rounded sums */
 }
 
 /* ---- where, cast, quantize */
@@ -124,9 +130,11 @@ static void check_binary(Case *c, KerbBinary kind, KerbDtype type, int i)
 static void check_where(Case *c, KerbDtype type, int i)
 {
     int64_t dims[4], a_dims[4], b_dims[4];
-    int rank = random_dims(c, i, dims), a_rank = broadcast_dims(c, i, rank, dims, a_dims), b_rank = broadcast_dims(c, i + 3, rank, dims, b_dims);
+    int rank = random_dims(c, i, dims), a_rank = broadcast_dims(c, i, rank, dims, a_dims),
+        b_rank = broadcast_dims(c, i + 3, rank, dims, b_dims);
     case_begin(c, "where of %s, case %d", kerb_dtype_name(type), i);
-    CaseTensor *condition = tensor_of(c, KERB_BOOL, rank, dims, i), *a = tensor_of(c, type, a_rank, a_dims, i), *b = tensor_of(c, type, b_rank, b_dims, i);
+    CaseTensor *condition = tensor_of(c, KERB_BOOL, rank, dims, i), *a = tensor_of(c, type, a_rank, a_dims, i),
+               *b = tensor_of(c, type, b_rank, b_dims, i);
     CaseTensor *y = tensor_of(c, type, rank, dims, i + 1);
     case_fill(c, condition, 0, 1);
     case_fill(c, a, -90, 90);
@@ -162,7 +170,8 @@ static void check_quantize(Case *c, KerbDtype type, KerbDtype integer, bool by_a
     int64_t dims[4];
     int rank = random_dims(c, i - i % 3 + 1, dims);
     int64_t n = by_axis ? dims[1] : 1, spread[4] = { 1, n, 1, 1 };
-    case_begin(c, "%s %s %s, %s, case %d", back ? "dequantize" : "quantize", kerb_dtype_name(type), kerb_dtype_name(integer), by_axis ? "by axis" : "by tensor", i);
+    case_begin(c, "%s %s %s, %s, case %d", back ? "dequantize" : "quantize", kerb_dtype_name(type), kerb_dtype_name(integer),
+               by_axis ? "by axis" : "by tensor", i);
     CaseTensor *x = tensor_of(c, back ? integer : type, rank, dims, i), *y = tensor_of(c, back ? type : integer, rank, dims, i + 1);
     CaseTensor *scale = case_dense(c, KERB_F32, 4, spread), *zero = i % 3 ? case_dense(c, integer, 4, spread) : NULL;
     bool narrow = integer == KERB_I8 || integer == KERB_U8;
@@ -187,7 +196,8 @@ void kernel_cases_walk(Case *c)
     static const KerbDtype some[] = { KERB_F32, KERB_F16, KERB_BF16, KERB_I32, KERB_I64, KERB_U8, KERB_I8, KERB_BOOL };
     for (int kind = 0; kind < KERB_UNARY_COUNT; kind++) {
         for (int i = 0; i < 9; i++) check_unary(c, (KerbUnary)kind, case_floats[i / 3], kind + i);
-        bool integers = kind == KERB_UNARY_ABS || kind == KERB_UNARY_NEG || kind == KERB_UNARY_SIGN || kind == KERB_UNARY_RELU || kind == KERB_UNARY_NOT;
+        bool integers = kind == KERB_UNARY_ABS || kind == KERB_UNARY_NEG || kind == KERB_UNARY_SIGN || kind == KERB_UNARY_RELU ||
+                        kind == KERB_UNARY_NOT;
         for (int i = 0; i < 3 && integers; i++) check_unary(c, (KerbUnary)kind, i == 0 ? KERB_I32 : i == 1 ? KERB_I64 : KERB_I8, kind + i);
     }
     for (int i = 0; i < 24; i++) check_clip(c, some[i % 5], i);
@@ -199,5 +209,6 @@ void kernel_cases_walk(Case *c)
     }
     for (int i = 0; i < 24; i++) check_where(c, some[i % 8], i);
     for (int i = 0; i < 128; i++) check_cast(c, some[i / 8 % 8], some[i % 8], i);
-    for (int i = 0; i < 48; i++) check_quantize(c, case_floats[i % 3], i % 4 == 3 ? KERB_I32 : i % 2 ? KERB_I8 : KERB_U8, i / 4 % 2, i % 4 == 3 || i / 8 % 2, i);
+    for (int i = 0; i < 48; i++)
+        check_quantize(c, case_floats[i % 3], i % 4 == 3 ? KERB_I32 : i % 2 ? KERB_I8 : KERB_U8, i / 4 % 2, i % 4 == 3 || i / 8 % 2, i);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* kerb-cuda-kernels: the network's own kernels on a GPU. Every generated check is run by the host twin and by the GPU: both are held against the
- * reference operator, and the GPU's results against the twin's (exactly where no function of the mathematics library is in them). Then, unless
- * KERB_SHORT is set, times of large cases with the bytes that they must move.
- * The last line is `N passed, N failed, N skipped`. Exit code: 0 all passed, 1 some failed, 77 there is no GPU. */
+/* kerb-cuda-kernels: the network's own kernels on a GPU. Every generated check is run by the host twin and by the GPU: both are held
+ * against the reference operator, and the GPU's results against the twin's (exactly where no function of the mathematics library is in
+ * them). Then, unless KERB_SHORT is set, times of large cases with the bytes that they must move. The last line is `N passed, N failed, N
+ * skipped`. Exit code: 0 all passed, 1 some failed, 77 there is no GPU. */
 #include "kernel_times.h"
 
 #include <stdio.h>
@@ -29,7 +29,8 @@ static void run_family(const Family *f, int *passed, int *failed)
     case_end(&gpu);
     if (cudaStreamDestroy(gpu.stream) != cudaSuccess) exit(1);
     int bad = twin.failures + gpu.failures;
-    printf("%-8s %5d checks, %d failed; %d results differ from the twin's within tolerance\n", f->name, gpu.checks, bad, gpu.bit_differences);
+    printf("%-8s %5d checks, %d failed; %d results differ from the twin's within tolerance\n", f->name, gpu.checks, bad,
+           gpu.bit_differences);
     *failed += bad;
     *passed += gpu.checks > bad ? gpu.checks - bad : 0;
     case_record_free(&record);

@@ -90,7 +90,11 @@ static CaseTensor *case_tensor(Case *c, const KerbTensor *view, size_t first, si
 
 CaseTensor *case_picture(Case *c, KerbDtype type, int channels, int h, int w, CaseLayout layout)
 {
-    int lanes = type == KERB_F32 ? 4 : 8, first = layout == CASE_WHOLE ? 0 : layout == CASE_SLICE ? 8 : 3, behind = layout == CASE_WHOLE ? 0 : 5;
+    int lanes = type == KERB_F32 ? 4 : 8,
+        first = layout == CASE_WHOLE   ? 0
+                : layout == CASE_SLICE ? 8
+                                       : 3,
+        behind = layout == CASE_WHOLE ? 0 : 5;
     int64_t pixel = (first + channels + behind + lanes - 1) / lanes * lanes, row = pixel * w + (layout == CASE_WHOLE ? 0 : pixel);
     KerbTensor view = { .dtype = type, .rank = 4, .dims = { 1, channels, h, w }, .strides = { row * h, 1, row, pixel } };
     CaseTensor *t = case_tensor(c, &view, (size_t)first, (size_t)(row * h));
@@ -129,7 +133,8 @@ static void case_zero_padding(CaseTensor *t)
     size_t size = kerb_dtype_bytes(t->view.dtype);
     for (int64_t y = 0; t->padding && y < t->view.dims[2]; y++)
         for (int64_t x = 0; x < t->view.dims[3]; x++)
-            memset((uint8_t *)t->view.data + (size_t)(y * t->view.strides[2] + x * t->view.strides[3] + t->view.dims[1]) * size, 0, (size_t)t->padding * size);
+            memset((uint8_t *)t->view.data + (size_t)(y * t->view.strides[2] + x * t->view.strides[3] + t->view.dims[1]) * size, 0,
+                   (size_t)t->padding * size);
 }
 
 void case_fill(Case *c, CaseTensor *t, double lo, double hi)
@@ -156,8 +161,14 @@ void *case_data(const Case *c, const CaseTensor *t) { return c->device ? t->devi
 KerbPicture case_as_picture(const Case *c, const CaseTensor *t)
 {
     if (!t) return (KerbPicture){ .data = NULL };
-    return (KerbPicture){ .data = case_data(c, t), .type = (int32_t)t->view.dtype, .c = (int32_t)t->view.dims[1], .h = (int32_t)t->view.dims[2],
-                          .w = (int32_t)t->view.dims[3], .row = t->view.strides[2], .pixel = t->view.strides[3], .padding = t->padding };
+    return (KerbPicture){.data = case_data(c, t),
+                         .type = (int32_t)t->view.dtype,
+                         .c = (int32_t)t->view.dims[1],
+                         .h = (int32_t)t->view.dims[2],
+                         .w = (int32_t)t->view.dims[3],
+                         .row = t->view.strides[2],
+                         .pixel = t->view.strides[3],
+                         .padding = t->padding};
 }
 
 KerbStrided case_as_strided(const Case *c, const CaseTensor *t)
@@ -247,7 +258,8 @@ static void case_mark(const CaseTensor *t, uint8_t *mask)
             rest /= t->view.dims[axis];
         }
         size_t bytes = size;
-        if (t->padding && (i / (t->view.dims[2] * t->view.dims[3])) % t->view.dims[1] == t->view.dims[1] - 1) bytes += (size_t)t->padding * size;
+        if (t->padding && (i / (t->view.dims[2] * t->view.dims[3])) % t->view.dims[1] == t->view.dims[1] - 1)
+            bytes += (size_t)t->padding * size;
         memset(mask + t->offset + (size_t)at * size, 1, bytes);
     }
 }
@@ -268,8 +280,9 @@ static void case_check_untouched(Case *c, const CaseTensor *y)
     CaseTensor padded = *y;
     size_t size = kerb_dtype_bytes(y->view.dtype);
     for (int64_t p = 0; padded.padding && p < y->view.dims[2] * y->view.dims[3]; p++) {
-        const uint8_t *from = (const uint8_t *)y->view.data +
-                              (size_t)(p / y->view.dims[3] * y->view.strides[2] + p % y->view.dims[3] * y->view.strides[3] + y->view.dims[1]) * size;
+        const uint8_t *from =
+            (const uint8_t *)y->view.data +
+            (size_t)(p / y->view.dims[3] * y->view.strides[2] + p % y->view.dims[3] * y->view.strides[3] + y->view.dims[1]) * size;
         for (size_t b = 0; b < (size_t)y->padding * size; b++) {
             if (!from[b]) continue;
             case_fail(c, "padding of pixel %ld is not 0", (long)p);
@@ -386,7 +399,7 @@ KerbActivation case_activation(Case *c, int index, int channels)
         for (int i = 0; i < 64; i++) slope[i] = (float)case_pick(c, -8, 8) / 8;
         act.kind = KERB_ACT_PRELU;
         if (!c->graph && kerb_graph_new(&c->graph, &error) != KERB_OK) exit(1);
-        act.slope = kerb_graph_add_constant(c->graph, "slope", KERB_F32, 1, (const int64_t[]){ channels <= 64 ? channels : 1 }, slope, true);
+        act.slope = kerb_graph_add_constant(c->graph, "slope", KERB_F32, 1, (const int64_t[]){channels <= 64 ? channels : 1}, slope, true);
     } else {
         act.kind = KERB_ACT_UNARY;
         act.unary = unaries[index - 3];

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Checks of the network's own kernels: one launch on generated tensors, held against the reference operator to the element, and against the bytes
- * that must not be touched. The same checks run against the host twins on the stand-in runtime (test_kernels.c) and against a GPU
+/* Checks of the network's own kernels: one launch on generated tensors, held against the reference operator to the element, and against the
+ * bytes that must not be touched. The same checks run against the host twins on the stand-in runtime (test_kernels.c) and against a GPU
  * (kerb_cuda_kernels.c, which also holds the GPU's bits against the twins').
  *
- * Tensors have an image on the host and one on the "device"; launches go to either, `device` says to which. A failed check is counted and printed,
- * with everything that is needed to run it alone. */
+ * Tensors have an image on the host and one on the "device"; launches go to either, `device` says to which. A failed check is counted and
+ * printed, with everything that is needed to run it alone. */
 #ifndef KERB_TESTS_KERNEL_CASE_H
 #define KERB_TESTS_KERNEL_CASE_H
 
@@ -51,7 +51,8 @@ void case_end(Case *c);
 unsigned case_random(Case *c);
 int case_pick(Case *c, int lo, int hi); /* lo..hi */
 
-/* Layouts of pictures: whole (pitch rounded up, padding is its own), a slice of wider pixels (nothing is its own), a slice at an odd offset. */
+/* Layouts of pictures: whole (pitch rounded up, padding is its own), a slice of wider pixels (nothing is its own), a slice at an odd
+ * offset. */
 typedef enum CaseLayout { CASE_WHOLE, CASE_SLICE, CASE_ODD, CASE_LAYOUTS } CaseLayout;
 CaseTensor *case_picture(Case *c, KerbDtype type, int channels, int h, int w, CaseLayout layout);
 CaseTensor *case_dense(Case *c, KerbDtype type, int rank, const int64_t dims[]);
@@ -80,10 +81,12 @@ void case_launch_reduce(Case *c, const KerbReduceArgs *args);
 
 /* How near a result must be: the same bits; rounding of its type; sums of f32, whose error goes with the largest element. */
 typedef enum CaseNear { CASE_EXACT, CASE_ROUNDED, CASE_SUMMED } CaseNear;
-/* Evaluates the node by the reference on the inputs' images and compares; inputs and padding of y are checked as well. Further outputs: NULL. */
+/* Evaluates the node by the reference on the inputs' images and compares; inputs and padding of y are checked as well. Further outputs:
+ * NULL. */
 void case_expect(Case *c, KerbNode *node, int n_inputs, CaseTensor *const inputs[], CaseTensor *y, CaseNear near);
 /* What the reference makes of it: dense, the caller frees its data. */
-KerbTensor case_reference(Case *c, KerbNode *node, int n_inputs, CaseTensor *const inputs[], KerbDtype type, int rank, const int64_t dims[]);
+KerbTensor case_reference(Case *c, KerbNode *node, int n_inputs, CaseTensor *const inputs[], KerbDtype type, int rank,
+                          const int64_t dims[]);
 /* Compares with a tensor that has been computed. */
 void case_expect_tensor(Case *c, CaseTensor *y, const KerbTensor *expected, CaseNear near);
 void case_fail(Case *c, const char *format, ...) KERB_PRINTF(2, 3);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Large cases of the kernels, timed by events: eight launches at a time, so that what a launch costs the host is not in it. Nothing is checked here;
- * contents are zeros. Bytes are those of operands and results, each once. */
+/* Large cases of the kernels, timed by events: eight launches at a time, so that what a launch costs the host is not in it. Nothing is
+ * checked here; contents are zeros. Bytes are those of operands and results, each once. */
 #include "kernel_times.h"
 
 #include <stdio.h>
@@ -47,26 +47,28 @@ static int compare_floats(const void *a, const void *b)
 }
 
 /* X: a launch, as an expression that gives a cudaError_t. */
-#define TIME(t, what, X)                                                                                                       \
-    do {                                                                                                                       \
-        float us[RUNS];                                                                                                        \
-        bool fine = true;                                                                                                      \
-        for (int run = -2; run < RUNS && fine; run++) {                                                                        \
-            float ms = 0;                                                                                                      \
-            cudaEventRecord((t)->start, (t)->stream);                                                                          \
-            for (int k = 0; k < LAUNCHES && fine; k++) fine = (X) == cudaSuccess;                                              \
-            cudaEventRecord((t)->end, (t)->stream);                                                                            \
-            fine = fine && cudaEventSynchronize((t)->end) == cudaSuccess && cudaEventElapsedTime(&ms, (t)->start, (t)->end) == cudaSuccess; \
-            if (run >= 0) us[run] = ms * 1000 / LAUNCHES;                                                                      \
-        }                                                                                                                      \
-        timer_report(t, what, fine ? us : NULL);                                                                               \
+#define TIME(t, what, X)                                                                                                                 \
+    do {                                                                                                                                 \
+        float us[RUNS];                                                                                                                  \
+        bool fine = true;                                                                                                                \
+        for (int run = -2; run < RUNS && fine; run++) {                                                                                  \
+            float ms = 0;                                                                                                                \
+            cudaEventRecord((t)->start, (t)->stream);                                                                                    \
+            for (int k = 0; k < LAUNCHES && fine; k++) fine = (X) == cudaSuccess;                                                        \
+            cudaEventRecord((t)->end, (t)->stream);                                                                                      \
+            fine =                                                                                                                       \
+                fine && cudaEventSynchronize((t)->end) == cudaSuccess && cudaEventElapsedTime(&ms, (t)->start, (t)->end) == cudaSuccess; \
+            if (run >= 0) us[run] = ms * 1000 / LAUNCHES;                                                                                \
+        }                                                                                                                                \
+        timer_report(t, what, fine ? us : NULL);                                                                                         \
     } while (0)
 
 static void timer_report(Timer *t, const char *what, float us[RUNS])
 {
     if (us) {
         qsort(us, RUNS, sizeof us[0], compare_floats);
-        printf("%-44s %9.1f us %9.2f MB %8.0f GB/s\n", what, (double)us[RUNS / 2], (double)t->bytes / 1e6, (double)t->bytes / 1e3 / (double)us[RUNS / 2]);
+        printf("%-44s %9.1f us %9.2f MB %8.0f GB/s\n", what, (double)us[RUNS / 2], (double)t->bytes / 1e6,
+               (double)t->bytes / 1e3 / (double)us[RUNS / 2]);
     } else {
         printf("%-44s failed: %s\n", what, cudaGetErrorString(cudaGetLastError()));
     }
@@ -86,23 +88,44 @@ static void time_pictures(Timer *t)
     for (int i = 0; i < 4; i++) {
         int kernel = i == 2 ? 5 : 3, stride = i == 1 ? 2 : 1, dilation = i == 3 ? 12 : 1, c = i == 3 ? 320 : 96;
         char what[64];
-        KerbDepthwiseArgs d = { .x = timer_picture(t, KERB_F16, c, 256, 128), .y = timer_picture(t, KERB_F16, c, 256 / stride, 128 / stride), .w_pitch = c, .multiplier = 1,
-                                .act = relu, .z_scale = 1, .y_scale = 1, .kernel = { kernel, kernel }, .stride = { stride, stride }, .dilation = { dilation, dilation },
-                                .pad = { kernel / 2 * dilation, kernel / 2 * dilation } };
+        KerbDepthwiseArgs d = {.x = timer_picture(t, KERB_F16, c, 256, 128),
+                               .y = timer_picture(t, KERB_F16, c, 256 / stride, 128 / stride),
+                               .w_pitch = c,
+                               .multiplier = 1,
+                               .act = relu,
+                               .z_scale = 1,
+                               .y_scale = 1,
+                               .kernel = {kernel, kernel},
+                               .stride = {stride, stride},
+                               .dilation = {dilation, dilation},
+                               .pad = {kernel / 2 * dilation, kernel / 2 * dilation}};
         d.w = timer_floats(t, (size_t)(kernel * kernel * c));
         d.bias = timer_floats(t, (size_t)c);
         snprintf(what, sizeof what, "depthwise %dx%d stride %d dilation %d 256x128x%d", kernel, kernel, stride, dilation, c);
         TIME(t, what, kerb_launch_depthwise(&d, t->stream));
     }
 
-    KerbConvArgs conv = { .x = timer_picture(t, KERB_F16, 64, 128, 64), .y = timer_picture(t, KERB_F16, 64, 128, 64), .w_type = KERB_F16, .w_out = 576, .w_in = 1,
-                          .w_row = 192, .w_column = 64, .act = relu, .z_scale = 1, .y_scale = 1, .kernel = { 3, 3 }, .stride = { 1, 1 }, .dilation = { 1, 1 }, .pad = { 1, 1 },
-                          .group = 1 };
+    KerbConvArgs conv = {.x = timer_picture(t, KERB_F16, 64, 128, 64),
+                         .y = timer_picture(t, KERB_F16, 64, 128, 64),
+                         .w_type = KERB_F16,
+                         .w_out = 576,
+                         .w_in = 1,
+                         .w_row = 192,
+                         .w_column = 64,
+                         .act = relu,
+                         .z_scale = 1,
+                         .y_scale = 1,
+                         .kernel = {3, 3},
+                         .stride = {1, 1},
+                         .dilation = {1, 1},
+                         .pad = {1, 1},
+                         .group = 1};
     conv.w = timer_alloc(t, 64 * 576 * 2);
     TIME(t, "conv 3x3 64->64 128x64 (the fallback)", kerb_launch_conv(&conv, t->stream));
 
     KerbResizeAttrs attrs = { .mode = KERB_RESIZE_LINEAR, .coordinates = KERB_COORD_HALF_PIXEL, .scale = { 1, 1, 4, 4 } };
-    KerbResizeArgs resize = { .x = timer_picture(t, KERB_F16, 256, 64, 32), .y = timer_picture(t, KERB_F16, 256, 256, 128), .row_taps = 2, .column_taps = 2 };
+    KerbResizeArgs resize = {
+        .x = timer_picture(t, KERB_F16, 256, 64, 32), .y = timer_picture(t, KERB_F16, 256, 256, 128), .row_taps = 2, .column_taps = 2};
     KerbResizeTap table[2][2 * 256];
     kerb_resize_table(&attrs, 2, 32, 128, 0, 1, table[0]);
     kerb_resize_table(&attrs, 3, 64, 256, 0, 1, table[1]);
@@ -112,25 +135,44 @@ static void time_pictures(Timer *t)
     resize.columns = (const KerbResizeTap *)device + 2 * 256;
     TIME(t, "resize linear x4 64x32 -> 256x128x256", kerb_launch_resize(&resize, t->stream));
 
-    KerbShuffleArgs shuffle = { .x = timer_picture(t, KERB_F16, 256, 256, 128), .y = timer_picture(t, KERB_F16, 64, 512, 256), .kind = KERB_SHUFFLE_DCR, .block = 2 };
+    KerbShuffleArgs shuffle = {.x = timer_picture(t, KERB_F16, 256, 256, 128),
+                               .y = timer_picture(t, KERB_F16, 64, 512, 256),
+                               .kind = KERB_SHUFFLE_DCR,
+                               .block = 2};
     TIME(t, "shuffle DCR 2 256x128x256 -> 512x256x64", kerb_launch_shuffle(&shuffle, t->stream));
 }
 
 static void time_pools(Timer *t)
 {
-    KerbPoolArgs pool = { .x = timer_picture(t, KERB_F16, 64, 1024, 512), .y = timer_picture(t, KERB_F16, 64, 512, 256), .kernel = { 2, 2 }, .stride = { 2, 2 }, .dilation = { 1, 1 },
-                          .index_row = 64 * 512, .index_pixel = 64 };
+    KerbPoolArgs pool = {.x = timer_picture(t, KERB_F16, 64, 1024, 512),
+                         .y = timer_picture(t, KERB_F16, 64, 512, 256),
+                         .kernel = {2, 2},
+                         .stride = {2, 2},
+                         .dilation = {1, 1},
+                         .index_row = 64 * 512,
+                         .index_pixel = 64};
     TIME(t, "max pool 2x2 1024x512x64", kerb_launch_max_pool(&pool, t->stream));
     pool.x = timer_picture(t, KERB_F16, 64, 1024, 512), pool.y = timer_picture(t, KERB_F16, 64, 512, 256);
     pool.window_index = timer_alloc(t, 64 * 512 * 256);
     t->bytes += 64 * 512 * 256;
     TIME(t, "max pool 2x2 with indices 1024x512x64", kerb_launch_max_pool(&pool, t->stream));
-    KerbUnpoolArgs unpool = { .x = timer_picture(t, KERB_F16, 64, 512, 256), .y = timer_picture(t, KERB_F16, 64, 1024, 512), .window_index = timer_alloc(t, 64 * 512 * 256),
-                              .index_row = 64 * 512, .index_pixel = 64, .kernel = { 2, 2 }, .stride = { 2, 2 }, .dilation = { 1, 1 } };
+    KerbUnpoolArgs unpool = {.x = timer_picture(t, KERB_F16, 64, 512, 256),
+                             .y = timer_picture(t, KERB_F16, 64, 1024, 512),
+                             .window_index = timer_alloc(t, 64 * 512 * 256),
+                             .index_row = 64 * 512,
+                             .index_pixel = 64,
+                             .kernel = {2, 2},
+                             .stride = {2, 2},
+                             .dilation = {1, 1}};
     t->bytes += 64 * 512 * 256;
     TIME(t, "unpool 2x2 512x256x64", kerb_launch_unpool(&unpool, t->stream));
-    KerbPoolArgs average = { .x = timer_picture(t, KERB_F16, 512, 64, 32), .y = timer_picture(t, KERB_F16, 512, 8, 4), .kernel = { 17, 17 }, .stride = { 8, 8 }, .dilation = { 1, 1 },
-                             .pad = { 8, 8 }, .pad_end = { 8, 8 } };
+    KerbPoolArgs average = {.x = timer_picture(t, KERB_F16, 512, 64, 32),
+                            .y = timer_picture(t, KERB_F16, 512, 8, 4),
+                            .kernel = {17, 17},
+                            .stride = {8, 8},
+                            .dilation = {1, 1},
+                            .pad = {8, 8},
+                            .pad_end = {8, 8}};
     TIME(t, "average pool 17x17 stride 8 64x32x512", kerb_launch_average_pool(&average, t->stream));
 }
 
@@ -156,7 +198,8 @@ static void time_axes(Timer *t)
 
 static void time_walks(Timer *t)
 {
-    KerbPicture a = timer_picture(t, KERB_F16, 128, 256, 128), gate = timer_picture(t, KERB_F16, 128, 1, 1), y = timer_picture(t, KERB_F16, 128, 256, 128);
+    KerbPicture a = timer_picture(t, KERB_F16, 128, 256, 128), gate = timer_picture(t, KERB_F16, 128, 1, 1),
+                y = timer_picture(t, KERB_F16, 128, 256, 128);
     KerbStrided views[3] = { kerb_strided_picture(&y), kerb_strided_picture(&a), kerb_strided_picture(&gate) };
     const KerbStrided *const gated[] = { &views[0], &views[1], &views[2] };
     KerbBinaryArgs binary = { .kind = KERB_BINARY_MUL };
@@ -171,14 +214,25 @@ static void time_walks(Timer *t)
     if (!kerb_walk(2, turned, 0, &copy.walk)) exit(1);
     TIME(t, "copy channels-last -> planes 256x128x64", kerb_launch_copy(&copy, t->stream));
 
-    KerbMatmulArgs gemm = { .a = { .type = KERB_F16, .row = 2048, .column = 1 }, .b = { .type = KERB_F16, .row = 1, .column = 2048 }, .y = { .type = KERB_F16, .row = 1000, .column = 1 },
-                            .m = 1, .n = 1000, .k = 2048, .alpha = 1 };
+    KerbMatmulArgs gemm = {.a = {.type = KERB_F16, .row = 2048, .column = 1},
+                           .b = {.type = KERB_F16, .row = 1, .column = 2048},
+                           .y = {.type = KERB_F16, .row = 1000, .column = 1},
+                           .m = 1,
+                           .n = 1000,
+                           .k = 2048,
+                           .alpha = 1};
     gemm.a.data = timer_alloc(t, 2048 * 2), gemm.b.data = timer_alloc(t, 2048 * 1000 * 2), gemm.y.data = timer_alloc(t, 2000);
     t->bytes = 2048 * 1000 * 2;
     TIME(t, "matmul 1x2048 by 2048x1000", kerb_launch_matmul(&gemm, t->stream));
-    KerbMatmulArgs square = { .a = { .type = KERB_F16, .row = 512, .column = 1 }, .b = { .type = KERB_F16, .row = 2048, .column = 1 }, .y = { .type = KERB_F16, .row = 2048, .column = 1 },
-                              .m = 2048, .n = 2048, .k = 512, .alpha = 1 };
-    square.a.data = timer_alloc(t, 2048 * 512 * 2), square.b.data = timer_alloc(t, 2048 * 512 * 2), square.y.data = timer_alloc(t, 2048 * 2048 * 2);
+    KerbMatmulArgs square = {.a = {.type = KERB_F16, .row = 512, .column = 1},
+                             .b = {.type = KERB_F16, .row = 2048, .column = 1},
+                             .y = {.type = KERB_F16, .row = 2048, .column = 1},
+                             .m = 2048,
+                             .n = 2048,
+                             .k = 512,
+                             .alpha = 1};
+    square.a.data = timer_alloc(t, 2048 * 512 * 2), square.b.data = timer_alloc(t, 2048 * 512 * 2),
+    square.y.data = timer_alloc(t, 2048 * 2048 * 2);
     t->bytes = 2048 * 512 * 4 + 2048 * 2048 * 2;
     TIME(t, "matmul 2048x512 by 512x2048", kerb_launch_matmul(&square, t->stream));
 }
@@ -186,7 +240,8 @@ static void time_walks(Timer *t)
 void kernel_times(void)
 {
     Timer t = { .n_blocks = 0 };
-    if (cudaStreamCreate(&t.stream) != cudaSuccess || cudaEventCreate(&t.start) != cudaSuccess || cudaEventCreate(&t.end) != cudaSuccess) exit(1);
+    if (cudaStreamCreate(&t.stream) != cudaSuccess || cudaEventCreate(&t.start) != cudaSuccess || cudaEventCreate(&t.end) != cudaSuccess)
+        exit(1);
     printf("\n%-44s %12s %12s\n", "f16; median of 21 x 8 launches", "time", "must move");
     time_pictures(&t);
     time_pools(&t);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The host twins of the network's kernels, through their launchers on the stand-in runtime (device memory that the host may not touch), against the
- * reference operators; and what launchers refuse. */
+/* The host twins of the network's kernels, through their launchers on the stand-in runtime (device memory that the host may not touch),
+ * against the reference operators; and what launchers refuse. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,13 +40,22 @@ static void test_matmul(void **state) { run_family(kernel_cases_matmul); }
 /* Nothing to do is done; what cannot be is refused, not begun. */
 static void test_limits(void **state)
 {
-    KerbFinishArgs finish = { .x = { .type = KERB_F16, .c = 8, .h = 0, .w = 5 }, .y = { .type = KERB_F16, .c = 8, .h = 0, .w = 5 }, .z_scale = 1, .y_scale = 1 };
+    KerbFinishArgs finish = {
+        .x = {.type = KERB_F16, .c = 8, .h = 0, .w = 5}, .y = {.type = KERB_F16, .c = 8, .h = 0, .w = 5}, .z_scale = 1, .y_scale = 1};
     assert_int_equal(kerb_launch_finish(&finish, NULL), cudaSuccess);
     finish.y.c = 64, finish.y.h = 1 << 16, finish.y.w = 1 << 16;
     assert_int_equal(kerb_launch_finish(&finish, NULL), cudaErrorInvalidValue);
-    KerbPoolArgs pool = { .y = { .type = KERB_F32, .c = 1, .h = 1, .w = 1 }, .kernel = { 17, 16 }, .stride = { 1, 1 }, .dilation = { 1, 1 }, .window_index = (uint8_t *)&pool };
+    KerbPoolArgs pool = {.y = {.type = KERB_F32, .c = 1, .h = 1, .w = 1},
+                         .kernel = {17, 16},
+                         .stride = {1, 1},
+                         .dilation = {1, 1},
+                         .window_index = (uint8_t *)&pool};
     assert_int_equal(kerb_launch_max_pool(&pool, NULL), cudaErrorInvalidValue); /* 272 places do not fit a byte */
-    KerbConvArgs conv = { .x = { .type = KERB_F32, .c = 3, .h = 1, .w = 1 }, .y = { .type = KERB_F32, .c = 4, .h = 1, .w = 1 }, .w_type = KERB_F32, .stride = { 1, 1 }, .group = 2 };
+    KerbConvArgs conv = {.x = {.type = KERB_F32, .c = 3, .h = 1, .w = 1},
+                         .y = {.type = KERB_F32, .c = 4, .h = 1, .w = 1},
+                         .w_type = KERB_F32,
+                         .stride = {1, 1},
+                         .group = 2};
     assert_int_equal(kerb_launch_conv(&conv, NULL), cudaErrorInvalidValue);
     KerbMatmulArgs matmul = { .m = 0, .n = 5, .k = 5 };
     assert_int_equal(kerb_launch_matmul(&matmul, NULL), cudaSuccess);
