@@ -29,8 +29,9 @@ static void check_sweep(const SweepPlan *plan)
 {
     SweepSums s;
     sweep_run(&table, plan, &s);
-    printf("%s (%s%s): %llu calls; %d lives: %d whole, %d failed to open, %d to take the format, %d lost frames; %d frames out, %d errored; %d broken\n", plan->fail,
-           plan->words[0] ? plan->words : "default", plan->warm ? ", warm cache" : "", (unsigned long long)s.calls, s.lives, s.lives_untouched, s.opens_failed,
+    printf("%s (%s%s): %llu calls, %llu plans run, %llu host functions; %d lives: %d whole, %d failed to open, %d to take the format, %d lost frames; %d frames out, %d errored; %d broken\n", plan->fail,
+           plan->words[0] ? plan->words : "default", plan->warm ? ", warm cache" : "", (unsigned long long)s.calls,
+           (unsigned long long)s.executions, (unsigned long long)s.host_functions, s.lives, s.lives_untouched, s.opens_failed,
            s.formats_failed, s.lives_with_lost_frames, s.frames_out, s.frames_errored, s.broken);
     assert_int_equal(s.broken, 0);
     assert_true((uint64_t)s.lives > s.calls);
@@ -39,8 +40,8 @@ static void check_sweep(const SweepPlan *plan)
 static void test_every_call(void **state)
 {
     static const int codes[] = { 2, 1, 719 }, others[] = { 700, 214, 3000 };
-    check_sweep(&(SweepPlan){ "", "fail", codes, 3, 1, .warm = true });
-    check_sweep(&(SweepPlan){ "delay=30us calldelay=20us seed=9", "fail", others, 3, 1, .warm = true });
+    check_sweep(&(SweepPlan){ "", "fail", codes, 3, 1, .all_codes = true, .warm = true });
+    check_sweep(&(SweepPlan){ "delay=30us calldelay=20us seed=9", "fail", others, 3, 1, .all_codes = true, .warm = true });
 }
 
 static void test_every_call_of_a_first_open(void **state)

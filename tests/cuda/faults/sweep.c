@@ -17,7 +17,7 @@ enum { FRAMES = 6, SLOTS = 2, PARALLEL = 2, ALARM_S = 60 };
 
 /* What a life tells its parent; lies in shared memory. */
 typedef struct Life {
-    uint64_t calls, works;
+    uint64_t calls, works, executions, hosts;
     bool done, open_failed, format_failed;
     int out, errored;
     char broken[512];
@@ -108,6 +108,8 @@ static void live(const FramesTable *t, Life *life)
     }
     life->calls = kerb_standin_calls(NULL);
     life->works = kerb_standin_works();
+    life->executions = kerb_standin_calls("cudnnBackendExecute");
+    life->hosts = kerb_standin_calls("cudaLaunchHostFunc");
     if (kerb_standin_leaks(text, sizeof text))
         broken(life, "left alive", text);
     if (kerb_standin_misuses(text, sizeof text))
@@ -200,14 +202,16 @@ void sweep_run(const FramesTable *t, const SweepPlan *plan, SweepSums *sums)
         reap(children, plan, sums);
     }
     sums->calls = strcmp(plan->fail, "failop") == 0 ? lives[0].works : lives[0].calls;
+    sums->executions = lives[0].executions;
+    sums->host_functions = lives[0].hosts;
     if (sums->lives_untouched != sums->lives) /* not one life without failures is whole */
         sums->broken++;
     int turn = 0;
     for (uint64_t n = 1; n <= sums->calls && sums->broken < 10; n += (uint64_t)plan->step)
-        for (int i = 0; i < (plan->step == 1 ? plan->n_codes : 1); i++) {
+        for (int i = 0; i < (plan->all_codes ? plan->n_codes : 1); i++) {
             Child *c = free_child(children, plan, sums);
             c->n = n;
-            c->code = plan->codes[plan->step == 1 ? i : turn++ % plan->n_codes];
+            c->code = plan->codes[plan->all_codes ? i : turn++ % plan->n_codes];
             child_start(c, t, plan, !plan->warm);
         }
     while (children[0].pid || children[1].pid)

@@ -9,12 +9,14 @@ typedef struct SweepPlan {
     const char *words; /* for the stand-in, beside what fails */
     const char *fail;  /* "fail" (calls) or "failop" (work of the device) */
     const int *codes;
-    int n_codes, step; /* every step-th call, each with the next code; 1: every call with every code */
+    int n_codes, step; /* every step-th call */
+    bool all_codes;    /* each with every code; else with the next one in turn */
     bool warm;         /* the plan cache on disk is filled */
 } SweepPlan;
 
 typedef struct SweepSums {
-    uint64_t calls;                     /* of one life without failures */
+    uint64_t calls;                     /* of one life without failures; of them by cuDNN's plans; operators done on the host */
+    uint64_t executions, host_functions;
     int lives, opens_failed, formats_failed, lives_with_lost_frames, lives_untouched;
     int frames_out, frames_errored, broken; /* broken: lives that leaked, hung, crashed, reordered, miscounted */
 } SweepSums;

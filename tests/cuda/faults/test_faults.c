@@ -68,8 +68,9 @@ static void check_sweep(const SweepPlan *plan)
 {
     SweepSums s;
     sweep_run(&table, plan, &s);
-    printf("%s (%s%s): %llu calls; %d lives: %d whole, %d failed to open, %d to take the format, %d lost frames; %d frames out, %d errored; %d broken\n", plan->fail,
-           plan->words[0] ? plan->words : "default", plan->warm ? ", warm cache" : "", (unsigned long long)s.calls, s.lives, s.lives_untouched, s.opens_failed,
+    printf("%s (%s%s): %llu calls, %llu plans run, %llu host functions; %d lives: %d whole, %d failed to open, %d to take the format, %d lost frames; %d frames out, %d errored; %d broken\n", plan->fail,
+           plan->words[0] ? plan->words : "default", plan->warm ? ", warm cache" : "", (unsigned long long)s.calls,
+           (unsigned long long)s.executions, (unsigned long long)s.host_functions, s.lives, s.lives_untouched, s.opens_failed,
            s.formats_failed, s.lives_with_lost_frames, s.frames_out, s.frames_errored, s.broken);
     assert_int_equal(s.broken, 0);
     assert_in_range(s.calls, 50, 100000);

@@ -224,7 +224,7 @@ static cudaError_t kerb_call_locked(const char *name, unsigned flags)
     if (c->fail && (!c->only[0] || !strcmp(c->only, name)) && ++kerb_machine.matching >= c->fail) {
         int code = c->code ? c->code : cudaErrorMemoryAllocation;
         if (code >= 1000 && !(flags & KERB_CALL_DNN))
-            code = cudaErrorUnknown;
+            code = cudaErrorNotSupported;
         if (kerb_machine.matching == c->fail && kerb_code_is_sticky(code))
             kerb_lose_locked((cudaError_t)code);
         if (kerb_machine.matching == c->fail || c->sticky)

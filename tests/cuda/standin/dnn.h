@@ -37,9 +37,9 @@ typedef struct KerbDnnProgram {
     KerbDnnOp ops[KERB_DNN_OPS];
 } KerbDnnProgram;
 
-/* Engines: FALLBACK is plain, slow and unfused, for any layout; TENSOR is fused, its f32 is TF32; EXACT is fused, f32 is f32, and needs workspace;
- * HOPEFUL is proposed by the heuristics and then finalises for nothing, as real ones sometimes do. */
-enum { KERB_ENGINE_FALLBACK, KERB_ENGINE_TENSOR, KERB_ENGINE_EXACT, KERB_ENGINE_HOPEFUL, KERB_ENGINES };
+/* Engines: FALLBACK is plain, slow and unfused, for any layout; TENSOR is fused, its f32 is TF32; EXACT is fused, f32 is f32, and needs workspace; PLAIN
+ * is the same without; HOPEFUL is proposed by the heuristics and then finalises for nothing, as real ones sometimes do. */
+enum { KERB_ENGINE_FALLBACK, KERB_ENGINE_TENSOR, KERB_ENGINE_EXACT, KERB_ENGINE_HOPEFUL, KERB_ENGINE_PLAIN, KERB_ENGINES };
 
 /* What a descriptor holds; never changed once finalised, and then shared by all that refer to it. */
 typedef struct KerbDnnAttribute {

@@ -253,6 +253,7 @@ cudnnStatus_t kerb_dnn_finalise_heuristics(KerbDnnContent *c)
         c->engines[c->n_engines++] = KERB_ENGINE_TENSOR;
         c->engines[c->n_engines++] = KERB_ENGINE_HOPEFUL;
         c->engines[c->n_engines++] = KERB_ENGINE_EXACT;
+        c->engines[c->n_engines++] = KERB_ENGINE_PLAIN;
     }
     return CUDNN_STATUS_SUCCESS;
 }

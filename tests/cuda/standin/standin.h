@@ -9,7 +9,7 @@
  *   devices=N nodriver sm=87 memory=8G integrated driver=13000 runtime=13000 dnn=91900    what there is (default: one device, sm 90, 8G, discrete)
  *   fail=N code=C sticky only=NAME   the N-th call (of NAME, where given) fails with cudaError C (default 2); sticky: and all after it. Codes that lose
  *                                    the context (700, 702, 719, 214, ...) are sticky by themselves. Codes from 1000 on are cuDNN's (the runtime
- *                                    then says 999). Calls that release something do so all the same.
+ *                                    then says 801, not supported). Calls that release something do so all the same.
  *   failop=N                         the N-th piece of device work faults with `code` (default 719): found by a later call, as on a GPU
  *   delay=200us calldelay=50us seed=S   random waits in streams, in calls; also the order of independent nodes of a graph
  *   nocapture                        cudaStreamBeginCapture() refuses

@@ -408,10 +408,10 @@ static void run_case(const Case *a)
         pointers[n] = upload(a->out, NULL, p.outs[0], p.outs[1] * p.outs[2], a->pitch);
         assert_int_equal(p.n_ids, n + 1);
         assert_int_equal(run_plan(&p, plan, pointers, NULL), CUDNN_STATUS_SUCCESS);
-        check_result(&p, pointers[n], m.y, a->type == CUDNN_DATA_FLOAT && i == 0 ? 4e-3 : a->error); /* the first is TF32: sums of products of 8 bits stay near */
+        check_result(&p, pointers[n], m.y, a->type == CUDNN_DATA_FLOAT && i == 0 && n_configs > 1 ? 4e-3 : a->error); /* the first is TF32: sums of products of 8 bits stay near */
         cudaFree(pointers[n]);
     }
-    assert_in_range(ran, 1, 3);
+    assert_in_range(ran, 1, 4);
     for (int i = 0; i < n; i++)
         cudaFree(pointers[i]);
     free(m.x), free(m.w), free(m.scale), free(m.bias), free(m.z), free(m.y);
@@ -453,9 +453,9 @@ static void test_refusals(void **state)
         { "", { "fused depthwise", CUDNN_DATA_HALF, CUDNN_DATA_HALF, 8, 4, 4, 8, 3, 3, 8, PLAIN, { 1, 1 }, { 1, 1 }, .bias = true }, 0, -1 },
         { "", { "int8 depthwise", CUDNN_DATA_INT8, CUDNN_DATA_INT8, 8, 4, 4, 8, 3, 3, 8, PLAIN, { 1, 1 }, { 1, 1 } }, 0, -1 },
         { "", { "int8 of 3 channels", CUDNN_DATA_INT8, CUDNN_DATA_INT8, 3, 4, 4, 8, 3, 3, 1, PLAIN, { 1, 1 }, { 1, 1 } }, 0, -1 },
-        { "", plain, 3, 1 },
+        { "", plain, 4, 1 },
         { "nofuse", plain, 0, -1 },
-        { "nofuse", { "alone", CUDNN_DATA_FLOAT, CUDNN_DATA_FLOAT, 4, 4, 4, 4, 3, 3, 1, PLAIN, { 1, 1 }, { 1, 1 } }, 3, 1 },
+        { "nofuse", { "alone", CUDNN_DATA_FLOAT, CUDNN_DATA_FLOAT, 4, 4, 4, 4, 3, 3, 1, PLAIN, { 1, 1 }, { 1, 1 } }, 4, 1 },
         { "nodnn", { "alone", CUDNN_DATA_FLOAT, CUDNN_DATA_FLOAT, 4, 4, 4, 4, 3, 3, 1, PLAIN, { 1, 1 }, { 1, 1 } }, 0, -1 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -472,8 +472,8 @@ static void test_refusals(void **state)
     Descriptor configs[4], plan;
     problem_build(&p, &(Case){ "misaligned", CUDNN_DATA_HALF, CUDNN_DATA_HALF, 2, 4, 4, 2, 3, 3, 1, PLAIN, { 1, 1 }, { 1, 1 }, .pitch = 1 });
     kerb_standin_configure("");
-    assert_int_equal(heuristics(&p, CUDNN_HEUR_MODE_A, configs), 3);
-    for (int i = 0; i < 3; i++)
+    assert_int_equal(heuristics(&p, CUDNN_HEUR_MODE_A, configs), 4);
+    for (int i = 0; i < 4; i++)
         assert_int_not_equal(plan_of(configs[i], &plan), CUDNN_STATUS_SUCCESS);
     assert_int_equal(heuristics(&p, CUDNN_HEUR_MODE_FALLBACK, configs), 1);
     assert_int_equal(plan_of(configs[0], &plan), CUDNN_STATUS_SUCCESS);
@@ -496,7 +496,7 @@ static void test_plans_as_text(void **state)
     Case a = plain;
     a.bias = false;
     problem_build(&p, &a);
-    assert_int_equal(heuristics(&p, CUDNN_HEUR_MODE_A, configs), 3);
+    assert_int_equal(heuristics(&p, CUDNN_HEUR_MODE_A, configs), 4);
     assert_int_equal(plan_of(configs[2], &plan), CUDNN_STATUS_SUCCESS);
     int64_t bytes = 0;
     assert_int_equal(cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, 0, &bytes, NULL), CUDNN_STATUS_SUCCESS);
@@ -533,7 +533,7 @@ static void test_pointers_are_checked(void **state)
     Case a = plain;
     a.bias = false;
     problem_build(&p, &a);
-    assert_int_equal(heuristics(&p, CUDNN_HEUR_MODE_A, configs), 3);
+    assert_int_equal(heuristics(&p, CUDNN_HEUR_MODE_A, configs), 4);
     assert_int_equal(plan_of(configs[0], &plan), CUDNN_STATUS_SUCCESS);
     float host[64];
     char *x = upload(CUDNN_DATA_FLOAT, NULL, 4, 16, 0), *w = upload(CUDNN_DATA_FLOAT, NULL, 4, 36, 0), *y = upload(CUDNN_DATA_FLOAT, NULL, 4, 16, 0);
