@@ -59,7 +59,8 @@ def draw(rows, path, title):
     figure, axes = pyplot.subplots(figsize=(12, 2.6), dpi=110)
     for lane, (_, begin, end, color) in enumerate(LANES):
         for i, r in enumerate(rows):
-            axes.barh(lane, (r[end] - r[begin]) / 1e3, left=(r[begin] - start) / 1e3, height=0.72, color=[c / 255 * (1 if i % 2 else 0.72) for c in color])
+            axes.barh(lane, (r[end] - r[begin]) / 1e3, left=(r[begin] - start) / 1e3, height=0.72, linewidth=1,
+                      color=[c / 255 * (1 if i % 2 else 0.72) for c in color], edgecolor=[c / 255 for c in color])  # an edge: short copies stay visible
             if lane == 1:
                 axes.text((r[begin] + r[end] - 2 * start) / 2e3, lane, str(int(r.get("frame", i))), ha="center", va="center", fontsize=7)
     axes.set_yticks(range(len(LANES)), [lane[0] for lane in LANES])
