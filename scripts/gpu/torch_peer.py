@@ -36,8 +36,12 @@ def pads(values, kernel):
     return (left, right, top, bottom), top == bottom and left == right
 
 
-def ints(array):
-    return None if array is None or not array.size else [int(v) for v in np.atleast_1d(array)]
+def ints(values):
+    return [int(v) for v in values] if values else None
+
+
+def first(values):
+    return float(values[0]) if values else None
 
 
 class OnnxNet(nn.Module):
@@ -51,7 +55,7 @@ class OnnxNet(nn.Module):
         self.constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
         self.input = next(i.name for i in graph.input if i.name not in self.constants)
         self.tensors = nn.ParameterDict()
-        self.names = {}
+        self.names, self.lists = {}, {}
 
     def weight(self, name):
         """A constant of floats, as a parameter (made at the first use)."""
@@ -59,6 +63,12 @@ class OnnxNet(nn.Module):
             self.names[name] = f"p{len(self.names)}"
             self.tensors[self.names[name]] = nn.Parameter(torch.from_numpy(np.array(self.constants[name])), requires_grad=False)
         return self.tensors[self.names[name]]
+
+    def numbers(self, name):
+        """A small constant as a list of Python's numbers: torch.compile follows these, and not numpy's."""
+        if name not in self.lists:
+            self.lists[name] = np.asarray(self.constants[name]).reshape(-1).tolist()
+        return self.lists[name]
 
     def prepare(self, x):
         """Folds what is known (shapes, constants) by running once; nodes that only did that are gone afterwards."""
@@ -102,7 +112,7 @@ class OnnxNet(nn.Module):
             return values[name] if name in values else self.weight(name)
 
         def const(i):
-            return self.constants[inputs[i]] if i < len(inputs) and inputs[i] else None
+            return self.numbers(inputs[i]) if i < len(inputs) and inputs[i] else None
         run = getattr(self, f"op_{op.lower()}", None)
         if run is None:
             raise NotImplementedError(f"the PyTorch peer has no {op}")
@@ -182,8 +192,7 @@ class OnnxNet(nn.Module):
     def op_depthtospace(self, get, const, a, n): return F.pixel_shuffle(get(0), a["blocksize"])
 
     def op_clip(self, get, const, a, n):
-        low, high = a.get("min", const(1)), a.get("max", const(2))
-        return torch.clamp(get(0), *(None if v is None else float(np.asarray(v).reshape(-1)[0]) for v in (low, high)))
+        return torch.clamp(get(0), a.get("min", first(const(1))), a.get("max", first(const(2))))
 
     def op_pad(self, get, const, a, n):
         amounts = ints(const(1)) or list(a["pads"])
