@@ -21,6 +21,10 @@ NEEDS_FFPROBE = unittest.skipUnless(shutil.which("ffprobe"), "ffprobe is not ins
 NEEDS_FFMPEG = unittest.skipUnless(shutil.which("ffmpeg"), "ffmpeg is not installed")
 
 
+def has_element(name):
+    return subprocess.run(["gst-inspect-1.0", "--exists", name], capture_output=True).returncode == 0
+
+
 def needs_data(*names):
     return unittest.skipUnless(all((DATA / n).exists() for n in names), f"KERB_DATA ({DATA}) has no {', '.join(names)}")
 

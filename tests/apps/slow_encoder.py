@@ -10,14 +10,10 @@ import unittest
 
 import kerb_case
 import recordings
-from kerb_case import BUILD, NEEDS_FFMPEG, KerbCase
+from kerb_case import BUILD, NEEDS_FFMPEG, KerbCase, has_element
 
 STEP = 1 / 50
 WAITING = 100  # two seconds of frames
-
-
-def has_element(name):
-    return subprocess.run(["gst-inspect-1.0", "--exists", name], capture_output=True).returncode == 0
 
 
 @NEEDS_FFMPEG

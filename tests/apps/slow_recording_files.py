@@ -9,12 +9,8 @@ import time
 
 import kerb_case
 import recordings
-from kerb_case import NEEDS_FFMPEG, NEEDS_FFPROBE, SMALL, KerbCase
+from kerb_case import NEEDS_FFMPEG, NEEDS_FFPROBE, SMALL, KerbCase, has_element
 from recordings import FilesCase
-
-
-def has_element(name):
-    return subprocess.run(["gst-inspect-1.0", "--exists", name], capture_output=True).returncode == 0
 
 
 class Tracks(KerbCase):

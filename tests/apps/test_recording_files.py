@@ -3,16 +3,11 @@
 """What a recording holds (tracks, tags, facts), how files follow each other, which are kept, and which encoder it is."""
 import json
 import signal
-import subprocess
 
 import kerb_case
 import recordings
-from kerb_case import NEEDS_FFMPEG, NEEDS_FFPROBE, SMALL, KerbCase
+from kerb_case import NEEDS_FFMPEG, NEEDS_FFPROBE, SMALL, KerbCase, has_element
 from recordings import LIVE, FilesCase
-
-
-def has_element(name):
-    return subprocess.run(["gst-inspect-1.0", "--exists", name], capture_output=True).returncode == 0
 
 
 class Tracks(KerbCase):
