@@ -12,11 +12,9 @@ It knows the synthetic world only: a demonstration, not a product.
 """
 import argparse
 import concurrent.futures
-import ctypes
 import json
 import pathlib
-import subprocess
-import tempfile
+import sys
 
 import numpy as np
 import torch
@@ -24,37 +22,10 @@ from torch import nn
 from torch.nn import functional as F
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts/train"))
+from data.testsrc import CLEAR, HELD_OUT, NIGHT, RAIN, Drive  # noqa: E402
+
 WIDTH, HEIGHT = 320, 192  # in training and in the card: the network knows things at this scale
-CLEAR, NIGHT, RAIN = range(3)
-
-
-class DriveStruct(ctypes.Structure):
-    _fields_ = [("seed", ctypes.c_uint32), ("weather", ctypes.c_int), ("width", ctypes.c_int), ("height", ctypes.c_int)]
-
-
-class ClassInfo(ctypes.Structure):
-    _fields_ = [("name", ctypes.c_char_p), ("rgb", ctypes.c_uint8 * 3)]
-
-
-class Drive:
-    """plugin/drive.c: render(seed, weather, seconds) -> RGB (H, W, 3) uint8, labels (H, W) uint8."""
-
-    def __init__(self):
-        self.folder = tempfile.TemporaryDirectory()
-        library = pathlib.Path(self.folder.name) / "drive.so"
-        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, ROOT / "plugin/drive.c", "-lm"], check=True)
-        self.library = ctypes.CDLL(str(library))
-        self.library.drive_render.argtypes = [ctypes.POINTER(DriveStruct), ctypes.c_double, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_int]
-        count = 9
-        table = (ClassInfo * count).in_dll(self.library, "drive_classes")
-        self.classes = [(c.name.decode(), list(c.rgb)) for c in table]
-
-    def render(self, seed, weather, seconds, width, height):
-        rgb = np.empty((height, width, 3), np.uint8)
-        labels = np.empty((height, width), np.uint8)
-        drive = DriveStruct(seed, weather, width, height)
-        self.library.drive_render(ctypes.byref(drive), seconds, rgb.ctypes.data, 3 * width, labels.ctypes.data, width)
-        return rgb, labels
 
 
 def conv(i, o, stride=1, dilation=1, kernel=3):
@@ -94,10 +65,10 @@ class DemoNet(nn.Module):
 
 
 def batch_of(drive, pool, rng, size, held_out=False):
-    """held_out: seeds that training never draws (bit 31)."""
+    """held_out: seeds that training never draws."""
     def one(seed):
         r = np.random.default_rng(seed)
-        seed = int(r.integers(1, 2**31)) | (0x80000000 if held_out else 0)
+        seed = int(r.integers(1, 2**31)) | (HELD_OUT if held_out else 0)
         return drive.render(seed, int(r.choice([CLEAR, CLEAR, NIGHT, RAIN])), float(r.uniform(0, 600)), WIDTH, HEIGHT)
     pairs = list(pool.map(one, rng.integers(0, 2**62, size)))
     return torch.from_numpy(np.stack([p[0] for p in pairs])), torch.from_numpy(np.stack([p[1] for p in pairs])).long()

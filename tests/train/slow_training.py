@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""Training and export as commands: it learns; a killed run goes on to the very same weights; and what bad input, a NaN, a damaged checkpoint or a full disk get."""
+import json
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from train_case import BUILD, ROOT, make_folder
+
+import torch
+
+import checkpoint
+
+SMALL = ["--model", "unet", "--option", "base=4", "--data", "folder", "--crop", "48x32", "--scale", "1,1", "--batch", "2", "--threads", "1", "--workers", "0", "--amp", "off", "--eval-every", "1"]
+
+
+class Training(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.root = pathlib.Path(self.folder.name)
+        make_folder(self.root / "data", split="train", n=8)
+        make_folder(self.root / "data", split="val", n=2, seed=9)
+        self.out = self.root / "run"
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def command(self, *arguments, small=SMALL):
+        return [sys.executable, ROOT / "scripts/train/train.py", *small, "--root", self.root / "data", "--out", self.out, *map(str, arguments)]
+
+    def run_it(self, command, expect=0, **options):
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=300, **options)
+        self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
+        return done
+
+    def export(self, *arguments, expect=0, run=None):
+        return self.run_it([sys.executable, ROOT / "scripts/export/export.py", run or self.out, "-o", self.root / "net.onnx", "--kerb", BUILD / "bin/kerb-net-run", *arguments], expect)
+
+    def test_it_learns_and_is_exported(self):
+        self.run_it(self.command("--epochs", 12, "--lr", "5e-3", "--ema", "0.9", "--loss", "ce+0.5*dice", "--class-weights", "median"))
+        log = [json.loads(line) for line in (self.out / "log.jsonl").read_text().splitlines()]
+        self.assertEqual([e["epoch"] for e in log], list(range(1, 13)))
+        self.assertGreater(max(e["miou"] for e in log), 0.9)
+        done = self.export("--size", "64x32")
+        self.assertIn("Kerb: 100.0", done.stdout)
+        card = json.loads((self.root / "net.json").read_text())
+        self.assertEqual((card["input"]["width"], card["input"]["multiple"]), (64, 16))
+        self.assertEqual([c["id"] for c in card["classes"]], [0, 7])
+        self.assertIn("--class-weights median", card["recipe"])
+        self.assertGreater(card["accuracy"]["mIoU"], 90)
+
+    def test_eval_in_kerb_is_the_same(self):
+        """The network at the pictures' own size: what the element's path gives differs by rounding alone."""
+        kerb = BUILD / "bin/kerb"
+        if not kerb.exists():
+            self.skipTest(f"{kerb} is not built")
+        self.run_it(self.command("--epochs", 6, "--lr", "5e-3", "--ema", "0.9"))
+        self.export("--size", "48x32")
+        done = self.run_it([kerb, "eval", "--model", self.root / "net.onnx", "--dataset", "folder", "--split", "val", "--json", self.root / "data"])
+        best = max(json.loads(line)["miou"] for line in (self.out / "log.jsonl").read_text().splitlines())
+        self.assertAlmostEqual(json.loads(done.stdout)["miou"], best, delta=0.001)
+
+    def test_killed_and_resumed_is_the_same(self):
+        self.run_it(self.command("--epochs", 4))
+        whole = checkpoint.load(self.out / "last.pt")
+        self.out = self.root / "killed"
+        process = subprocess.Popen([str(c) for c in self.command("--epochs", 4)], stdout=subprocess.PIPE, text=True)
+        for line in process.stdout:
+            if line.startswith("epoch   2"):
+                break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        self.assertLess(checkpoint.load(self.out / "last.pt")["epoch"], 4)
+        self.run_it([sys.executable, ROOT / "scripts/train/train.py", "--resume", self.out, "--threads", "1", "--workers", "0"])
+        resumed = checkpoint.load(self.out / "last.pt")
+        self.assertEqual(resumed["epoch"], 4)
+        for name, tensor in whole["net"].items():
+            self.assertTrue(torch.equal(tensor, resumed["net"][name]), name)
+
+    def test_nan_keeps_the_last_good_weights(self):
+        self.run_it(self.command("--epochs", 1))
+        state = checkpoint.load(self.out / "last.pt")
+        state["options"] |= {"epochs": 3, "lr": 1e30}
+        checkpoint.save(self.out / "last.pt", state)
+        kept = (self.out / "last.pt").read_bytes()
+        done = self.run_it([sys.executable, ROOT / "scripts/train/train.py", "--resume", self.out, "--threads", "1", "--workers", "0"], expect=1)
+        self.assertIn("the loss is", done.stderr)
+        self.assertRegex(done.stderr, r"at step \d+ .*last good")
+        self.assertEqual((self.out / "last.pt").read_bytes(), kept)
+
+    def test_interrupted(self):
+        process = subprocess.Popen([str(c) for c in self.command("--epochs", 500)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for line in process.stdout:
+            if line.startswith("epoch   1"):
+                break
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 130, said)
+        self.assertIn("--resume", said)
+        self.assertGreaterEqual(checkpoint.load(self.out / "last.pt")["epoch"], 1)
+
+    def test_damaged_checkpoint(self):
+        self.run_it(self.command("--epochs", 1))
+        whole = (self.out / "last.pt").read_bytes()
+        for damaged in (whole[:len(whole) // 2], b"", b"no checkpoint at all", whole[:2000] + b"\xff" * 500 + whole[2500:]):
+            (self.out / "last.pt").write_bytes(damaged)
+            done = self.run_it([sys.executable, ROOT / "scripts/train/train.py", "--resume", self.out], expect=1)
+            self.assertIn("last.pt is damaged or no checkpoint", done.stderr)
+        done = self.export(expect=3, run=self.out / "last.pt")
+        self.assertIn("damaged", done.stderr)
+        self.assertFalse((self.root / "net.onnx").exists())
+
+    def test_full_disk(self):
+        """Files may not grow past a limit, as on a full disk: what was saved before stays whole."""
+        self.run_it(self.command("--epochs", 1))
+        limit = (self.out / "last.pt").stat().st_size // 2
+
+        def small_files():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+        state = checkpoint.load(self.out / "last.pt")
+        state["options"]["epochs"] = 2
+        checkpoint.save(self.out / "last.pt", state)
+        before = (self.out / "last.pt").read_bytes()
+        done = self.run_it([sys.executable, ROOT / "scripts/train/train.py", "--resume", self.out, "--threads", "1", "--workers", "0"], expect=1, preexec_fn=small_files)
+        self.assertIn("could not be written", done.stderr)
+        self.assertEqual((self.out / "last.pt").read_bytes(), before)
+        self.assertFalse((self.out / "last.pt.part").exists())
+
+    def test_interrupted_export_leaves_nothing_half(self):
+        self.run_it(self.command("--epochs", 1))
+        (self.root / "net.onnx").write_bytes(b"what was there")
+        process = subprocess.Popen([sys.executable, str(ROOT / "scripts/export/export.py"), str(self.out), "-o", str(self.root / "net.onnx"), "--size", "640x480"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        beside = self.root / "net.part.onnx"
+        while not beside.exists() and process.poll() is None:
+            time.sleep(0.02)
+        process.kill()
+        process.communicate()
+        self.assertEqual((self.root / "net.onnx").read_bytes(), b"what was there")
+
+    def test_unsound_data(self):
+        for f in (self.root / "data/train/images").iterdir():
+            f.unlink()
+        done = self.run_it(self.command(), expect=3)
+        self.assertIn("no pictures", done.stderr)
+
+    def test_wrong_usage(self):
+        for wrong, word in ((["--loss", "hinge"], "ce, focal"), (["--option", "base=4", "--option", "depth=9"], "depth"), (["--model", "fcn8s", "--backbone", "resnet18"], "backbone")):
+            done = self.run_it(self.command(*wrong), expect=2)
+            self.assertIn(word, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
