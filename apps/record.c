@@ -95,7 +95,8 @@ static int kerb_record_build(KerbRecord *r, const gchar *source)
     kerb_options_apply(&r->options, r->kerbseg);
     kerb_options_apply_live(&r->options, r->source->live, r->kerbseg);
     g_object_set(r->kerbseg, "confidence", r->confidence, NULL);
-    g_object_set(sink, "sync", FALSE, "max-buffers", 2u, NULL);
+    /* No last sample: it would keep a buffer of a camera that is gone, and with it the camera's file, open. */
+    g_object_set(sink, "sync", FALSE, "max-buffers", 2u, "enable-last-sample", FALSE, NULL);
     GstAppSinkCallbacks callbacks = { .new_sample = kerb_record_sample, .eos = kerb_record_eos };
     gst_app_sink_set_callbacks(GST_APP_SINK(sink), &callbacks, r, NULL);
     gst_bin_add_many(GST_BIN(r->pipeline), r->source->bin, r->kerbseg, sink, NULL);

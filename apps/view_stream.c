@@ -105,7 +105,7 @@ static gboolean kerb_view_stream_build(KerbViewStream *s, const KerbOptions *opt
     g_object_set(s->kerbseg, "selected-classes", "all", NULL);
     gst_util_set_object_arg(G_OBJECT(s->kerbseg), "visualize", "none");
     kerb_options_apply_live(options, s->source->live, s->kerbseg);
-    g_object_set(s->sink, "sync", FALSE, "max-buffers", s->source->live ? 1u : 2u, "drop", s->source->live, NULL);
+    g_object_set(s->sink, "sync", FALSE, "max-buffers", s->source->live ? 1u : 2u, "drop", s->source->live, "enable-last-sample", FALSE, NULL);
     gst_bin_add_many(GST_BIN(s->pipeline), s->source->bin, s->kerbseg, s->sink, NULL);
     if (!gst_element_link_many(s->source->bin, s->kerbseg, s->sink, NULL)) return FALSE;
     GstPad *out = gst_element_get_static_pad(s->kerbseg, "src");

@@ -3,7 +3,7 @@
 """The convolutions of the model families (scripts/export/seed-models) finalise on cuDNN for sm_87 and sm_90, with no GPU.
 
 All of them take over an hour, so a part of them is tried (another one for each precision and GPU); KERB_PLANS=all tries all. Skips (77) without
-cuDNN, or without a Python that has numpy and onnx (KERB_PYTHON may name one). Usage: slow_families.py [PRECISION:SM...]
+cuDNN, or without a Python that has numpy and onnx (KERB_PYTHON may name one; Debian: python3-onnx). Usage: slow_families.py [PRECISION:SM...]
 """
 import json
 import os
@@ -16,10 +16,10 @@ try:
     import numpy  # noqa: F401
     import onnx  # noqa: F401
 except ImportError as missing:
-    other = os.environ.get("KERB_PYTHON")
-    if other and other != sys.executable:
-        os.execv(other, [other] + sys.argv)
-    print(f"skipped: {missing}; KERB_PYTHON may name a Python that has numpy and onnx")
+    for other in filter(None, (os.environ.get("KERB_PYTHON"), "/usr/bin/python3")):
+        if os.path.exists(other) and not subprocess.run([other, "-c", "import numpy, onnx"], capture_output=True).returncode:
+            os.execv(other, [other] + sys.argv)
+    print(f"skipped: {missing}; install python3-onnx, or name a Python that has numpy and onnx in KERB_PYTHON")
     sys.exit(77)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

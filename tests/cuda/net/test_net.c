@@ -84,27 +84,21 @@ static void slices_of_slices(void **state)
 
 /* ---- memory ---- */
 
-/* A chain of n layers needs what two layers need. */
-static size_t arena_of_chain(int layers, size_t *sum)
-{
-    KerbRandom r = kerb_random_seeded("chain", 7);
-    KerbNetCase c = kerb_net_case();
-    const int64_t xd[4] = {1, 16, 20, 20};
-    uint32_t x = kerb_case_input(c.g, 4, xd);
-    for (int i = 0; i < layers; i++) x = kerb_net_case_conv(c.g, &r, x, 16, 16, 3, 1);
-    kerb_case_output(c.g, x);
-    compile(&c, KERB_PRECISION_F32);
-    *sum = facts(&c).sum_bytes;
-    const size_t arena = facts(&c).arena_bytes;
-    kerb_net_case_free(&c);
-    return arena;
-}
+/* However long a chain is, three pictures are alive at most (the input stays), and one plan's workspace; which plan wins, and so how much that is, is
+ * a matter of timing. */
 static void layers_share_memory(void **state)
 {
-    size_t sum_of_four, sum_of_nine;
-    const size_t four = arena_of_chain(4, &sum_of_four), nine = arena_of_chain(9, &sum_of_nine);
-    assert_int_equal(four, nine);
-    assert_true(sum_of_nine > sum_of_four && nine < sum_of_nine);
+    const int64_t xd[4] = {1, 16, 20, 20};
+    const size_t picture = 16 * 20 * 20 * sizeof(float);
+    KerbRandom r = kerb_random_seeded("chain", 7);
+    KerbNetCase c = kerb_net_case();
+    uint32_t x = kerb_case_input(c.g, 4, xd);
+    for (int i = 0; i < 9; i++) x = kerb_net_case_conv(c.g, &r, x, 16, 16, 3, 1);
+    kerb_case_output(c.g, x);
+    compile(&c, KERB_PRECISION_F32);
+    assert_true(facts(&c).arena_bytes <= 3 * picture + facts(&c).workspace_bytes);
+    assert_true(facts(&c).sum_bytes >= 10 * picture);
+    kerb_net_case_free(&c);
 }
 
 static void equal_constants_are_kept_once(void **state)
