@@ -91,7 +91,7 @@ static KerbStatus kerb_cuda_compile_inputs(KerbCompiler *c)
         KerbRoot *r = &c->net->roots[o.space][o.root];
         r->first = -1;
         r->last = INT_MAX;
-        r->readers += INT_MAX / 2;
+        r->readers += KERB_READERS_KEPT;
     }
     return KERB_OK;
 }
@@ -190,7 +190,7 @@ static KerbStatus kerb_cuda_compiler_arrays(KerbCompiler *c)
         }
         c->all_convolutions += !n->dead && (n->op == KERB_OP_CONV || n->op == KERB_OP_CONV_TRANSPOSE);
     }
-    for (int i = 0; i < c->g->n_outputs; i++) c->readers[c->g->outputs[i]] += INT_MAX / 4; /* never taken over */
+    for (int i = 0; i < c->g->n_outputs; i++) c->readers[c->g->outputs[i]] += KERB_READERS_KEPT; /* never taken over */
     return KERB_OK;
 }
 

@@ -26,7 +26,7 @@ typedef struct KerbCompiler {
     uint32_t *slot;           /* by value id: the concatenation's output in which it is to be written, or KERB_NO_VALUE */
     int64_t *slot_channel;    /* and from which channel on */
     uint32_t *fused_into;     /* by node: the later node that does its work; KERB_NO_NODE: none */
-    int *readers;             /* by value id: kerb_graph_uses(); an output counts INT_MAX/4 */
+    int *readers;             /* by value id: kerb_graph_uses(); an output counts KERB_READERS_KEPT */
     uint32_t *reader;         /* by value id: a node that reads it (the only one where readers is 1), KERB_NO_NODE: only an output */
     int node;                 /* index of the node that is being compiled */
     int convolutions, all_convolutions;

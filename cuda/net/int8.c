@@ -107,7 +107,7 @@ static void kerb_int8_skip_dequantizers(KerbCompiler *c)
         const KerbNode *n = &c->g->nodes[i];
         float scale;
         if (n->dead || n->op != KERB_OP_DEQUANTIZE || kerb_int8_source(c->g, n->outputs[0], &scale) == KERB_NO_VALUE) continue;
-        bool needed = c->readers[n->outputs[0]] >= INT_MAX / 4;
+        bool needed = c->readers[n->outputs[0]] >= KERB_READERS_KEPT;
         for (int j = 0; j < c->g->n_nodes && !needed; j++) {
             const KerbNode *r = &c->g->nodes[j];
             for (int k = 0; k < r->n_inputs && !r->dead; k++) {
@@ -130,7 +130,7 @@ static void kerb_int8_plan_slots(KerbCompiler *c, const KerbNode *n, uint32_t ta
         const uint32_t x = kerb_int8_source(c->g, n->inputs[i], &scale);
         const int64_t channels = c->g->values[x].dims[1];
         const bool fits = channel % unit == 0 && (channels % unit == 0 || i == n->n_inputs - 1);
-        if (fits && c->g->values[x].producer != KERB_NO_NODE && c->slot[x] == KERB_NO_VALUE && c->readers[x] < INT_MAX / 4) {
+        if (fits && c->g->values[x].producer != KERB_NO_NODE && c->slot[x] == KERB_NO_VALUE && c->readers[x] < KERB_READERS_KEPT) {
             c->slot[x] = target;
             c->slot_channel[x] = channel;
         }

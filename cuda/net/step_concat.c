@@ -22,7 +22,7 @@ void kerb_cuda_plan_slots(KerbCompiler *c)
         for (int j = 0; j < n->n_inputs; j++) {
             const uint32_t x = n->inputs[j];
             const KerbValue *v = &c->g->values[x];
-            const bool output = c->readers[x] >= INT_MAX / 4;
+            const bool output = c->readers[x] >= KERB_READERS_KEPT;
             const bool aligned = channel % unit == 0 && (v->dims[1] % unit == 0 || j == n->n_inputs - 1);
             if (aligned && v->producer != KERB_NO_NODE && !kerb_value_is_constant(v) && c->slot[x] == KERB_NO_VALUE && !output &&
                 kerb_cuda_lies_as_picture(c->g, x)) {

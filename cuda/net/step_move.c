@@ -3,6 +3,7 @@
  * strides can express them, copies where not. */
 #include "base/error.h"
 #include "cuda/net/compile.h"
+#include "net/views.h"
 
 KerbStatus kerb_cuda_copy(KerbCompiler *c, const KerbNode *node, const KerbOperand *src, const KerbOperand *dst)
 {
@@ -61,57 +62,18 @@ static KerbStatus kerb_compile_view_of(KerbCompiler *c, const KerbNode *n, int o
     return status ? status : kerb_cuda_copy(c, n, &from, &out);
 }
 
-static KerbStatus kerb_compile_transpose(KerbCompiler *c, const KerbNode *n, const KerbOperand *x)
+/* Transposes, splits, slices: *done false where it is none (nothing has been compiled then). */
+static KerbStatus kerb_compile_views(KerbCompiler *c, const KerbNode *n, const KerbOperand *x, bool *done)
 {
-    KerbTensor view = x->t;
-    for (int i = 0; i < x->t.rank; i++) {
-        int64_t from = n->attrs.transpose.n ? n->attrs.transpose.perm[i] : x->t.rank - 1 - i;
-        view.dims[i] = x->t.dims[from];
-        view.strides[i] = x->t.strides[from];
-    }
-    return kerb_compile_view_of(c, n, 0, x, &view, 0);
-}
-
-static KerbStatus kerb_compile_split(KerbCompiler *c, const KerbNode *n, const KerbOperand *x)
-{
-    const int64_t axis = n->attrs.split.axis < 0 ? n->attrs.split.axis + x->t.rank : n->attrs.split.axis;
-    int64_t at = 0;
-    for (int i = 0; i < n->n_outputs; i++) {
-        KerbTensor view = x->t;
-        view.dims[axis] = c->g->values[n->outputs[i]].dims[axis];
-        KerbStatus status = kerb_compile_view_of(c, n, i, x, &view, at * x->t.strides[axis]);
+    KerbTensor view;
+    int64_t offset;
+    for (int i = 0; i < n->n_outputs; i++) *done = *done && kerb_node_view(c->g, n, i, &x->t, &view, &offset);
+    for (int i = 0; i < n->n_outputs && *done; i++) {
+        kerb_node_view(c->g, n, i, &x->t, &view, &offset);
+        KerbStatus status = kerb_compile_view_of(c, n, i, x, &view, offset);
         if (status) return status;
-        at += view.dims[axis];
     }
     return KERB_OK;
-}
-
-/* Slices with steps >= 1 whose bounds are constants. */
-static KerbStatus kerb_compile_slice(KerbCompiler *c, const KerbNode *n, const KerbOperand *x, bool *done)
-{
-    int64_t starts[KERB_MAX_RANK], axes[KERB_MAX_RANK], steps[KERB_MAX_RANK], offset = 0;
-    const int count = kerb_value_integers(kerb_node_input(c->g, n, 1), starts, KERB_MAX_RANK);
-    const KerbValue *axes_value = kerb_node_input(c->g, n, 3), *steps_value = kerb_node_input(c->g, n, 4),
-                    *y = &c->g->values[n->outputs[0]];
-    for (int i = 0; i < KERB_MAX_RANK; i++) {
-        axes[i] = i;
-        steps[i] = 1;
-    }
-    *done = count >= 0 && (!axes_value || kerb_value_integers(axes_value, axes, KERB_MAX_RANK) == count) &&
-            (!steps_value || kerb_value_integers(steps_value, steps, KERB_MAX_RANK) == count);
-    KerbTensor view = x->t;
-    for (int i = 0; *done && i < count; i++) {
-        const int64_t axis = axes[i] < 0 ? axes[i] + x->t.rank : axes[i], length = x->t.dims[axis];
-        int64_t start = starts[i] < 0 ? starts[i] + length : starts[i];
-        start = start < 0 ? 0 : start > length ? length : start;
-        if (steps[i] < 1) *done = false;
-        offset += start * x->t.strides[axis];
-        view.strides[axis] *= steps[i];
-        view.dims[axis] = y->dims[axis];
-    }
-    if (!*done) return KERB_OK;
-    if (kerb_tensor_elements(&view) == 0) offset = 0;
-    return kerb_compile_view_of(c, n, 0, x, &view, offset);
 }
 
 /* A cast to the same type is a view; others convert. */
@@ -147,9 +109,9 @@ KerbStatus kerb_cuda_compile_view(KerbCompiler *c, const KerbNode *n, bool *done
     *done = true;
     switch (n->op) {
     case KERB_OP_IDENTITY: return kerb_compile_view_of(c, n, 0, &x, &x.t, 0);
-    case KERB_OP_TRANSPOSE: return kerb_compile_transpose(c, n, &x);
-    case KERB_OP_SLICE: return kerb_compile_slice(c, n, &x, done);
-    case KERB_OP_SPLIT: return kerb_compile_split(c, n, &x);
+    case KERB_OP_TRANSPOSE:
+    case KERB_OP_SLICE:
+    case KERB_OP_SPLIT: return kerb_compile_views(c, n, &x, done);
     case KERB_OP_CAST: return kerb_compile_cast(c, n, &x);
     default: return kerb_compile_reshape(c, n, &x);
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cuda/net/compile.h"
+#include "net/views.h"
 
 static bool kerb_pool_window(const KerbCompiler *c, const KerbNode *n, uint32_t small, uint32_t large, KerbPoolArgs *a)
 {
@@ -26,37 +27,12 @@ static bool kerb_pool_window(const KerbCompiler *c, const KerbNode *n, uint32_t 
     return true;
 }
 
-/* Indices can be bytes where only unpooling to the pool's own shape reads them, no pixel is in two windows, and the windows span the
- * picture exactly (ONNX's flat indices count over what they span, so with rows left over unpooling does not put things back where they
- * were). */
-static bool kerb_pool_indices_stay(const KerbCompiler *c, const KerbNode *n, const KerbPoolArgs *a)
-{
-    const uint32_t id = n->outputs[1];
-    const KerbValue *x = kerb_node_input(c->g, n, 0), *pooled = &c->g->values[n->outputs[0]];
-    if (c->readers[id] >= INT_MAX / 4 || a->kernel[0] * a->kernel[1] > 256) return false;
-    for (int i = 0; i < 2; i++) {
-        if (a->stride[i] < a->kernel[i] || a->dilation[i] != 1) return false;
-        if ((pooled->dims[2 + i] - 1) * a->stride[i] + a->kernel[i] != x->dims[2 + i] + a->pad[i] + a->pad_end[i]) return false;
-    }
-    for (int i = 0; i < c->g->n_nodes; i++) {
-        const KerbNode *r = &c->g->nodes[i];
-        for (int j = 0; j < r->n_inputs && !r->dead; j++) {
-            if (r->inputs[j] != id) continue;
-            const KerbValue *y = &c->g->values[r->outputs[0]], *v = kerb_node_input(c->g, r, 0);
-            if (r->op != KERB_OP_MAX_UNPOOL || j != 1 || v->dtype != KERB_F32 || y->rank != 4 ||
-                memcmp(y->dims, x->dims, 4 * sizeof y->dims[0]))
-                return false;
-        }
-    }
-    return true;
-}
-
 /* Bytes channels-last, or flat indices as ONNX has them. */
 static KerbStatus kerb_pool_place_indices(KerbCompiler *c, const KerbNode *n, KerbPoolArgs *a, KerbOperand *out, KerbPatch *patch)
 {
     const uint32_t id = n->outputs[1];
     KerbStatus status;
-    if (kerb_pool_indices_stay(c, n, a)) {
+    if (kerb_pool_indices_stay(c->g, n)) {
         const KerbTensor t = kerb_cuda_picture_tensor(KERB_U8, 4, c->g->values[id].dims);
         if ((status = kerb_cuda_temporary(c, KERB_SPACE_DEVICE, &t, out))) return status;
         kerb_cuda_alias(c, id, out, &t, 0);

@@ -8,11 +8,13 @@
 
 #define KERB_NO_ROOT UINT32_MAX
 
+#define KERB_READERS_KEPT (1 << 16) /* more than nodes read anything: what has so many is never taken over */
+
 /* Memory that one or several operands lie in. */
 typedef struct KerbRoot {
     size_t bytes, place;
     int first, last; /* steps that touch it */
-    int readers;     /* while compiling: uses by nodes that are still to come; INT_MAX/2: a graph input or output */
+    int readers;     /* while compiling: uses by nodes that are still to come, and KERB_READERS_KEPT for each graph input or output */
 } KerbRoot;
 
 /* Gives every root its place; *arena_bytes: what all together take. Places are as aligned as the sizes are. */

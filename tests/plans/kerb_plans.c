@@ -142,7 +142,7 @@ static KerbStatus try_pattern(const Options *o, KerbPlans *plans, const Pattern 
 
 static KerbStatus try_chunk(const Options *o, KerbPlans *plans, const Pattern *const chosen[], int n, Totals *t, KerbError *error)
 {
-    KerbConvProblem problems[CHUNK];
+    KerbConvProblem problems[CHUNK] = { 0 };
     for (int i = 0; i < n; i++) problems[i] = chosen[i]->problem;
     KerbStatus status = kerb_plans_prepare(plans, problems, n, o->threads, NULL, NULL, error);
     for (int i = 0; i < n && status == KERB_OK; i++) status = try_pattern(o, plans, chosen[i], t, error);

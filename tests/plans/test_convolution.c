@@ -3,7 +3,7 @@
 #include "net/net_fixture.h"
 
 #include "cuda/net/problem.h"
-#include "cuda/standin/standin.h"
+#include "cuda/standin/clean.h"
 
 #include <cuda_runtime_api.h>
 #include <pthread.h>
@@ -61,15 +61,6 @@ static int begin(void **state)
     setenv("KERB_PLAN_CACHE", "off", 1);
     return cudaSetDevice(0) != cudaSuccess;
 }
-static int finish(void **state)
-{
-    int leaks = kerb_standin_leaks(text, sizeof text);
-    if (leaks) print_error("%s", text);
-    int misuses = kerb_standin_misuses(text, sizeof text);
-    if (misuses) print_error("%s", text);
-    return leaks || misuses;
-}
-
 static KerbPlans *new_plans(bool time)
 {
     KerbPlans *plans = NULL;
@@ -507,7 +498,7 @@ static void test_none(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, begin, finish)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, begin, kerb_standin_is_clean)
     const struct CMUnitTest tests[] = {
         TEST(test_f32),   TEST(test_tf32),       TEST(test_f16),          TEST(test_bf16),  TEST(test_nothing_fuses),
         TEST(test_timed), TEST(test_every_call_fails), TEST(test_no_plans_at_all), TEST(test_int8), TEST(test_none),

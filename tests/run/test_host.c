@@ -14,6 +14,10 @@
 
 #include "run_models.h"
 
+/* Too much memory is asked for on purpose. */
+KERB_API const char *__asan_default_options(void);
+KERB_API const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
+
 static KerbPipeline *opened(const KerbBackend *backend, int device_id)
 {
     write_model("net.onnx", &(TestModel){ 0 });

@@ -87,7 +87,7 @@ static KerbStatus kerb_cpu_compile_inputs(KerbCompiler *c)
         KerbRoot *r = &c->net->roots[o.root];
         r->first = -1;
         r->last = INT_MAX;
-        r->readers += INT_MAX / 2;
+        r->readers += KERB_READERS_KEPT;
     }
     return KERB_OK;
 }
@@ -166,7 +166,7 @@ static bool kerb_cpu_compiler_arrays(KerbCompiler *c)
             c->reader[n->inputs[j]] = (uint32_t)i;
         }
     }
-    for (int i = 0; i < c->g->n_outputs; i++) c->readers[c->g->outputs[i]] += INT_MAX / 4; /* never taken over */
+    for (int i = 0; i < c->g->n_outputs; i++) c->readers[c->g->outputs[i]] += KERB_READERS_KEPT; /* never taken over */
     return true;
 }
 

@@ -98,7 +98,7 @@ static bool kerb_cpu_op_in_bf16(KerbOp op)
 static bool kerb_cpu_in_bf16(const KerbCompiler *c, uint32_t id)
 {
     const KerbValue *v = &c->g->values[id];
-    if (!c->net->bf16 || c->readers[id] >= INT_MAX / 4) return false;
+    if (!c->net->bf16 || c->readers[id] >= KERB_READERS_KEPT) return false;
     if (v->producer != KERB_NO_NODE && !kerb_cpu_op_in_bf16(c->g->nodes[v->producer].op)) return false;
     for (int i = 0; i < c->g->n_nodes; i++) {
         const KerbNode *n = &c->g->nodes[i];

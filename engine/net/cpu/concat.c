@@ -21,7 +21,7 @@ KerbStatus kerb_cpu_plan_slots(KerbCompiler *c)
         for (int j = 0; j < n->n_inputs; j++) {
             uint32_t x = n->inputs[j];
             const KerbValue *v = &c->g->values[x];
-            bool output = c->readers[x] >= INT_MAX / 4;
+            bool output = c->readers[x] >= KERB_READERS_KEPT;
             if (v->producer != KERB_NO_NODE && !kerb_value_is_constant(v) && c->slot[x] == KERB_NO_VALUE && !output) {
                 c->slot[x] = n->outputs[0];
                 c->slot_channel[x] = channel;

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "net/cpu/cpu.h"
+#include "net/views.h"
 
 /* ---- copy ---- */
 
@@ -192,57 +193,18 @@ static KerbStatus kerb_compile_view_of(KerbCompiler *c, const KerbNode *n, int o
     return status ? status : kerb_cpu_copy(c, n, &from, &out);
 }
 
-static KerbStatus kerb_compile_transpose(KerbCompiler *c, const KerbNode *n, const KerbOperand *x)
+/* Transposes, splits, slices: *done false where it is none (nothing has been compiled then). */
+static KerbStatus kerb_compile_views(KerbCompiler *c, const KerbNode *n, const KerbOperand *x, bool *done)
 {
-    KerbTensor view = x->t;
-    for (int i = 0; i < x->t.rank; i++) {
-        int64_t from = n->attrs.transpose.n ? n->attrs.transpose.perm[i] : x->t.rank - 1 - i;
-        view.dims[i] = x->t.dims[from];
-        view.strides[i] = x->t.strides[from];
-    }
-    return kerb_compile_view_of(c, n, 0, x, &view, 0);
-}
-
-static KerbStatus kerb_compile_split(KerbCompiler *c, const KerbNode *n, const KerbOperand *x)
-{
-    int64_t axis = n->attrs.split.axis < 0 ? n->attrs.split.axis + x->t.rank : n->attrs.split.axis, at = 0;
-    for (int i = 0; i < n->n_outputs; i++) {
-        if (n->outputs[i] == KERB_NO_VALUE) return KERB_ERROR_INTERNAL;
-        KerbTensor view = x->t;
-        view.dims[axis] = c->g->values[n->outputs[i]].dims[axis];
-        KerbStatus status = kerb_compile_view_of(c, n, i, x, &view, at * x->t.strides[axis]);
+    KerbTensor view;
+    int64_t offset;
+    for (int i = 0; i < n->n_outputs; i++) *done = *done && kerb_node_view(c->g, n, i, &x->t, &view, &offset);
+    for (int i = 0; i < n->n_outputs && *done; i++) {
+        kerb_node_view(c->g, n, i, &x->t, &view, &offset);
+        KerbStatus status = kerb_compile_view_of(c, n, i, x, &view, offset);
         if (status) return status;
-        at += view.dims[axis];
     }
     return KERB_OK;
-}
-
-/* Slices with steps >= 1 whose bounds are constants. */
-static KerbStatus kerb_compile_slice(KerbCompiler *c, const KerbNode *n, const KerbOperand *x, bool *done)
-{
-    int64_t starts[KERB_MAX_RANK], axes[KERB_MAX_RANK], steps[KERB_MAX_RANK], offset = 0;
-    int count = kerb_value_integers(kerb_node_input(c->g, n, 1), starts, KERB_MAX_RANK);
-    const KerbValue *axes_value = kerb_node_input(c->g, n, 3), *steps_value = kerb_node_input(c->g, n, 4),
-                    *y = &c->g->values[n->outputs[0]];
-    for (int i = 0; i < KERB_MAX_RANK; i++) {
-        axes[i] = i;
-        steps[i] = 1;
-    }
-    *done = count >= 0 && (!axes_value || kerb_value_integers(axes_value, axes, KERB_MAX_RANK) == count) &&
-            (!steps_value || kerb_value_integers(steps_value, steps, KERB_MAX_RANK) == count);
-    KerbTensor view = x->t;
-    for (int i = 0; *done && i < count; i++) {
-        int64_t axis = axes[i] < 0 ? axes[i] + x->t.rank : axes[i], length = x->t.dims[axis];
-        int64_t start = starts[i] < 0 ? starts[i] + length : starts[i];
-        start = start < 0 ? 0 : start > length ? length : start;
-        if (steps[i] < 1) *done = false;
-        offset += start * x->t.strides[axis];
-        view.strides[axis] *= steps[i];
-        view.dims[axis] = y->dims[axis];
-    }
-    if (!*done) return KERB_OK;
-    if (kerb_tensor_elements(&view) == 0) offset = 0;
-    return kerb_compile_view_of(c, n, 0, x, &view, offset);
 }
 
 KerbStatus kerb_cpu_compile_view(KerbCompiler *c, const KerbNode *n, bool *done)
@@ -257,11 +219,9 @@ KerbStatus kerb_cpu_compile_view(KerbCompiler *c, const KerbNode *n, bool *done)
     case KERB_OP_SQUEEZE:
     case KERB_OP_UNSQUEEZE: return kerb_compile_reshape(c, n, &x);
     case KERB_OP_IDENTITY: return kerb_compile_view_of(c, n, 0, &x, &x.t, 0);
-    case KERB_OP_TRANSPOSE: return kerb_compile_transpose(c, n, &x);
-    case KERB_OP_SLICE: return kerb_compile_slice(c, n, &x, done);
-    case KERB_OP_SPLIT:
-        for (int i = 0; i < n->n_outputs; i++) *done = *done && n->outputs[i] != KERB_NO_VALUE;
-        return *done ? kerb_compile_split(c, n, &x) : KERB_OK;
+    case KERB_OP_TRANSPOSE:
+    case KERB_OP_SLICE:
+    case KERB_OP_SPLIT: return kerb_compile_views(c, n, &x, done);
     default: *done = false; return KERB_OK;
     }
 }

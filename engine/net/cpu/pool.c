@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "net/cpu/cpu.h"
+#include "net/views.h"
 
 #define MAX_ROWS 64
 
@@ -95,29 +96,6 @@ static bool kerb_pool_spec(KerbCompiler *c, const KerbNode *n, KerbPooling *s)
            s->dh > 0 && s->dw > 0;
 }
 
-/* Indices can be bytes where only unpooling over the same windows reads them, no pixel is in two windows, and the windows span the picture
- * exactly (ONNX's flat indices count over what they span, so with rows left over unpooling does not put things back where they were). */
-static bool kerb_pool_indices_stay(const KerbCompiler *c, const KerbNode *n, const KerbPooling *s)
-{
-    uint32_t id = n->outputs[1];
-    if (c->readers[id] >= INT_MAX / 4 || s->kh * s->kw > 256 || s->sh < s->kh || s->sw < s->kw || s->dh != 1 || s->dw != 1) return false;
-    if ((s->oh - 1) * s->sh + s->kh != s->ih + s->pad_top + s->pad_bottom ||
-        (s->ow - 1) * s->sw + s->kw != s->iw + s->pad_left + s->pad_right)
-        return false;
-    const KerbValue *x = kerb_node_input(c->g, n, 0);
-    for (int i = 0; i < c->g->n_nodes; i++) {
-        const KerbNode *r = &c->g->nodes[i];
-        for (int j = 0; j < r->n_inputs && !r->dead; j++) {
-            if (r->inputs[j] != id) continue;
-            const KerbValue *y = &c->g->values[r->outputs[0]], *v = kerb_node_input(c->g, r, 0);
-            if (r->op != KERB_OP_MAX_UNPOOL || j != 1 || v->dtype != KERB_F32 || y->rank != 4 ||
-                memcmp(y->dims, x->dims, 4 * sizeof y->dims[0]))
-                return false;
-        }
-    }
-    return true;
-}
-
 /* The byte indices of one pool are dense channels-last. */
 static KerbStatus kerb_pool_place_indices(KerbCompiler *c, const KerbNode *n, KerbOperand *out)
 {
@@ -133,7 +111,7 @@ KerbStatus kerb_cpu_compile_pool(KerbCompiler *c, const KerbNode *n, bool *done)
     KerbPooling s;
     bool indices = n->n_outputs > 1 && n->outputs[1] != KERB_NO_VALUE;
     if ((n->op != KERB_OP_MAX_POOL && n->op != KERB_OP_AVERAGE_POOL) || !kerb_pool_spec(c, n, &s) ||
-        (indices && !kerb_pool_indices_stay(c, n, &s)))
+        (indices && !kerb_pool_indices_stay(c->g, n)))
         return KERB_OK;
     *done = true;
     KerbOperand o[3];

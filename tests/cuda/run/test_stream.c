@@ -2,7 +2,7 @@
 /* kerb_open(backend = "cuda") on the stand-in, from frame to labels and picture: the same bytes as ref wherever frames lie and however they are drawn;
  * bytes moved; order over many frames with random delays; single launches; GPUs that share the host's memory; faults of every kind while frames run. */
 #include "kerb.h"
-#include "standin.h"
+#include "clean.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -480,32 +480,22 @@ static int clean(void **state)
     return 0;
 }
 
-static int finish(void **state)
-{
-    static char text[8192];
-    int leaks = kerb_standin_leaks(text, sizeof text);
-    if (leaks) fprintf(stderr, "alive:\n%s", text);
-    int misuses = kerb_standin_misuses(text, sizeof text);
-    if (misuses) fprintf(stderr, "misuse:\n%s", text);
-    return leaks || misuses;
-}
-
 int main(int argc, char **argv)
 {
     if (argc > 1) cmocka_set_test_filter(argv[1]); /* one of them, under a sanitizer that is slow */
     kerb_set_log(keep_log, NULL, KERB_LOG_INFO);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_discrete, clean, finish),
-        cmocka_unit_test_setup_teardown(test_integrated, clean, finish),
-        cmocka_unit_test_setup_teardown(test_no_capture, clean, finish),
-        cmocka_unit_test_setup_teardown(test_bytes, clean, finish),
-        cmocka_unit_test_setup_teardown(test_order, clean, finish),
-        cmocka_unit_test_setup_teardown(test_faults_that_pass, clean, finish),
-        cmocka_unit_test_setup_teardown(test_faults_that_stay, clean, finish),
-        cmocka_unit_test_setup_teardown(test_too_little_memory, clean, finish),
-        cmocka_unit_test_setup_teardown(test_device_memory, clean, finish),
-        cmocka_unit_test_setup_teardown(test_smoothing_goes_by_the_host, clean, finish),
-        cmocka_unit_test_setup_teardown(test_choice, clean, finish),
+        cmocka_unit_test_setup_teardown(test_discrete, clean, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_integrated, clean, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_no_capture, clean, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_bytes, clean, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_order, clean, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_faults_that_pass, clean, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_faults_that_stay, clean, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_too_little_memory, clean, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_device_memory, clean, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_smoothing_goes_by_the_host, clean, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_choice, clean, kerb_standin_is_clean),
     };
     return cmocka_run_group_tests(tests, run_setup, run_teardown);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The stand-in's cuDNN against plain loops: convolutions of all kinds with what is fused behind them; what it refuses; plans as text. */
-#include "standin.h"
+#include "clean.h"
 
 #include <cudnn_graph.h>
 #include <math.h>
@@ -25,18 +25,6 @@ static int begin(void **state)
     cudaSetDevice(0);
     n_made = 0;
     return 0;
-}
-
-static int finish(void **state)
-{
-    (void)state;
-    const int leaks = kerb_standin_leaks(text, sizeof text);
-    if (leaks)
-        fprintf(stderr, "%s", text);
-    const int misuses = kerb_standin_misuses(text, sizeof text);
-    if (misuses)
-        fprintf(stderr, "%s", text);
-    return leaks || misuses;
 }
 
 static Descriptor make(cudnnBackendDescriptorType_t type)
@@ -555,10 +543,10 @@ static void test_pointers_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_convolutions, begin, finish),
-        cmocka_unit_test_setup_teardown(test_refusals, begin, finish),
-        cmocka_unit_test_setup_teardown(test_plans_as_text, begin, finish),
-        cmocka_unit_test_setup_teardown(test_pointers_are_checked, begin, finish),
+        cmocka_unit_test_setup_teardown(test_convolutions, begin, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_refusals, begin, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_plans_as_text, begin, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_pointers_are_checked, begin, kerb_standin_is_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The stand-in itself: memory that host code can't touch, order in and between streams, captures, failures on demand, what it finds leaked. */
-#include "standin.h"
+#include "clean.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -21,19 +21,6 @@ static int begin(void **state)
     kerb_standin_configure("");
     cudaSetDevice(0);
     return 0;
-}
-
-/* Every test leaves nothing behind and does nothing wrong. */
-static int finish(void **state)
-{
-    (void)state;
-    const int leaks = kerb_standin_leaks(text, sizeof text);
-    if (leaks)
-        fprintf(stderr, "%s", text);
-    const int misuses = kerb_standin_misuses(text, sizeof text);
-    if (misuses)
-        fprintf(stderr, "%s", text);
-    return leaks || misuses;
 }
 
 /* --------------------------------------------------------------------------------------------------------------- memory */
@@ -479,20 +466,20 @@ static void test_machines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_copies_and_kernels, begin, finish),
-        cmocka_unit_test_setup_teardown(test_pageable, begin, finish),
-        cmocka_unit_test_setup_teardown(test_misuses_are_found, begin, finish),
-        cmocka_unit_test_setup_teardown(test_device_memory_is_closed, begin, finish),
-        cmocka_unit_test_setup_teardown(test_out_of_memory, begin, finish),
-        cmocka_unit_test_setup_teardown(test_streams_and_events, begin, finish),
-        cmocka_unit_test_setup_teardown(test_legacy_stream_and_host_functions, begin, finish),
-        cmocka_unit_test_setup_teardown(test_two_devices, begin, finish),
-        cmocka_unit_test_setup_teardown(test_capture, begin, finish),
-        cmocka_unit_test_setup_teardown(test_capture_forbids, begin, finish),
-        cmocka_unit_test_setup_teardown(test_events_in_graphs, begin, finish),
-        cmocka_unit_test_setup_teardown(test_nth_call, begin, finish),
-        cmocka_unit_test_setup_teardown(test_lost_device, begin, finish),
-        cmocka_unit_test_setup_teardown(test_machines, begin, finish),
+        cmocka_unit_test_setup_teardown(test_copies_and_kernels, begin, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_pageable, begin, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_misuses_are_found, begin, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_device_memory_is_closed, begin, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_out_of_memory, begin, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_streams_and_events, begin, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_legacy_stream_and_host_functions, begin, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_two_devices, begin, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_capture, begin, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_capture_forbids, begin, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_events_in_graphs, begin, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_nth_call, begin, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_lost_device, begin, kerb_standin_is_clean),
+        cmocka_unit_test_setup_teardown(test_machines, begin, kerb_standin_is_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
