@@ -16,6 +16,8 @@
 
 /* Too much memory is asked for on purpose. */
 KERB_API const char *__asan_default_options(void);
+KERB_API const char *__tsan_default_options(void);
+KERB_API const char *__tsan_default_options(void) { return "allocator_may_return_null=1"; }
 KERB_API const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
 
 static KerbPipeline *opened(const KerbBackend *backend, int device_id)
