@@ -142,5 +142,5 @@ WEATHER = (fog, rain, snow, night, glare)
 def as_tensor(picture, mean, std):
     """RGB uint8 (H, W, 3) -> float (3, H, W), (value - mean) / std."""
     import torch
-    x = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float()
+    x = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float()
     return (x - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]

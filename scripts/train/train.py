@@ -353,7 +353,6 @@ class Run:
         line = f"epoch {entry['epoch']:3}  loss {entry['loss']:.4f}  {entry['seconds']:.0f} s"
         if "miou" in entry:
             line += f"  val mIoU {100 * entry['miou']:.2f}  " + " ".join(f"{c['name']} {100 * v:.0f}" for c, v in zip(self.classes, entry["iou"]) if v is not None)
-        print(line, flush=True)
         better = entry.get("miou", -1) > self.best
         if better:
             self.best = entry["miou"]
@@ -362,6 +361,7 @@ class Run:
             checkpoint.save(self.o.out / "best.pt", self.state())
         with open(self.o.out / "log.jsonl", "a") as f:
             f.write(json.dumps(entry) + "\n")
+        print(line, flush=True)  # what is said is kept
         draw_curve(self.log, self.o.out / "curve.png", f"{self.o.model} on {self.o.data}")
         if self.writer:
             self.write_events(entry)

@@ -2,7 +2,6 @@
 """DeepLabv3 and DeepLabv3+, and the light decoder that the shipped models have."""
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from .backbones import backbone
 from .layers import conv_bn, enlarge, separable

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """The two small networks of M2NIST: a classifier, and the FCN that is cut out of it."""
-import torch
 from torch import nn
 from torch.nn import functional as F
 
