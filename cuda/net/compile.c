@@ -176,21 +176,13 @@ static KerbStatus kerb_cuda_compiler_arrays(KerbCompiler *c)
     if (!c->values || !c->host_values || !c->slot || !c->slot_channel || !c->readers || !c->reader || !c->fused_into || !c->int8 ||
         !c->skipped)
         return kerb_cuda_no_memory(c, nv * sizeof *c->values);
-    for (size_t i = 0; i < nv; i++) {
-        c->slot[i] = KERB_NO_VALUE;
-        c->reader[i] = KERB_NO_NODE;
-    }
+    for (size_t i = 0; i < nv; i++) c->slot[i] = KERB_NO_VALUE;
     for (size_t i = 0; i < nn; i++) c->fused_into[i] = KERB_NO_NODE;
+    kerb_readers_count(c->g, c->readers, c->reader);
     for (int i = 0; i < c->g->n_nodes; i++) {
         const KerbNode *n = &c->g->nodes[i];
-        for (int j = 0; j < n->n_inputs && !n->dead; j++) {
-            if (n->inputs[j] == KERB_NO_VALUE) continue;
-            c->readers[n->inputs[j]]++;
-            c->reader[n->inputs[j]] = (uint32_t)i;
-        }
         c->all_convolutions += !n->dead && (n->op == KERB_OP_CONV || n->op == KERB_OP_CONV_TRANSPOSE);
     }
-    for (int i = 0; i < c->g->n_outputs; i++) c->readers[c->g->outputs[i]] += KERB_READERS_KEPT; /* never taken over */
     return KERB_OK;
 }
 

@@ -5,6 +5,23 @@
 
 #include "net/places.h"
 
+void kerb_readers_count(const KerbGraph *g, int readers[], uint32_t reader[])
+{
+    for (int i = 0; i < g->n_values; i++) {
+        readers[i] = 0;
+        reader[i] = KERB_NO_NODE;
+    }
+    for (int i = 0; i < g->n_nodes; i++) {
+        const KerbNode *n = &g->nodes[i];
+        for (int j = 0; j < n->n_inputs && !n->dead; j++) {
+            if (n->inputs[j] == KERB_NO_VALUE) continue;
+            readers[n->inputs[j]]++;
+            reader[n->inputs[j]] = (uint32_t)i;
+        }
+    }
+    for (int i = 0; i < g->n_outputs; i++) readers[g->outputs[i]] += KERB_READERS_KEPT;
+}
+
 static int compare_sizes(const void *a, const void *b)
 {
     const KerbRoot *x = *(const KerbRoot *const *)a, *y = *(const KerbRoot *const *)b;

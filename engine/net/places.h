@@ -4,11 +4,15 @@
 #ifndef KERB_NET_PLACES_H
 #define KERB_NET_PLACES_H
 
-#include "base/error.h"
+#include "net/graph.h"
 
 #define KERB_NO_ROOT UINT32_MAX
 
 #define KERB_READERS_KEPT (1 << 16) /* more than nodes read anything: what has so many is never taken over */
+
+/* By value id: how many inputs of nodes read it (a graph output counts KERB_READERS_KEPT on top), and a node that does (the only one where there is one;
+ * KERB_NO_NODE: only an output, or nobody). Arrays of g->n_values. */
+void kerb_readers_count(const KerbGraph *g, int readers[], uint32_t reader[]);
 
 /* Memory that one or several operands lie in. */
 typedef struct KerbRoot {

@@ -4,11 +4,15 @@
 Each takes (1, 3, H, W) and returns scores (1, 19, H, W) at the input's size, the way published exports do.
 """
 import pathlib
+import sys
 
 import torch
 import torchvision
 from torch import nn
 from torch.nn import functional as F
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "train"))
+from nets.deeplab import DeepLabV3Plus  # noqa: E402
 
 CLASSES = 19
 
@@ -47,51 +51,10 @@ class FcnResnet18(nn.Module):
         return F.interpolate(self.head(self.body(x)), scale_factor=32, mode="bilinear", align_corners=False)
 
 
-def block(i, o, kernel=1, dilation=1, groups=1):
-    return nn.Sequential(nn.Conv2d(i, o, kernel, padding=dilation * (kernel // 2), dilation=dilation, groups=groups, bias=False), nn.BatchNorm2d(o), nn.ReLU())
-
-
-def separable(i, o, dilation=1):
-    return nn.Sequential(block(i, i, 3, dilation, groups=i), block(i, o))
-
-
-class Aspp(nn.Module):
-    def __init__(self, i, o):
-        super().__init__()
-        self.branches = nn.ModuleList([block(i, o)] + [separable(i, o, d) for d in (6, 12, 18)])
-        self.pooled, self.project = block(i, o), block(5 * o, o)
-
-    def forward(self, x):
-        pooled = F.interpolate(self.pooled(x.mean((2, 3), keepdim=True)), size=x.shape[2:], mode="bilinear", align_corners=False)
-        return self.project(torch.cat([b(x) for b in self.branches] + [pooled], 1))
-
-
-class DeepLabV3PlusMobileNetV2(nn.Module):
-    """DeepLabv3+ (Chen et al. 2018), output stride 16, separable ASPP 6/12/18 with image pooling, decoder on the stride-4 features."""
-
-    def __init__(self):
-        super().__init__()
-        features = torchvision.models.mobilenet_v2(weights=None).features
-        for i, layer in enumerate(features[14:18]):  # the last stage keeps stride 16 and dilates instead
-            for m in layer.modules():
-                if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3):
-                    m.stride = (1, 1)
-                    if i:
-                        m.dilation, m.padding = (2, 2), (2, 2)
-        self.low, self.high = features[:4], features[4:18]
-        self.aspp, self.reduce = Aspp(320, 256), block(24, 48)
-        self.decoder = nn.Sequential(separable(304, 256), separable(256, 256), nn.Conv2d(256, CLASSES, 1))
-
-    def forward(self, x):
-        low = self.low(x)
-        y = F.interpolate(self.aspp(self.high(low)), scale_factor=4, mode="bilinear", align_corners=False)
-        return F.interpolate(self.decoder(torch.cat([y, self.reduce(low)], 1)), scale_factor=4, mode="bilinear", align_corners=False)
-
-
 # name: (module, width, height)
 NETS = {
     "fcn-resnet18": (FcnResnet18, 1024, 512),
-    "deeplabv3p-mobilenetv2": (DeepLabV3PlusMobileNetV2, 512, 256),
+    "deeplabv3p-mobilenetv2": (lambda: DeepLabV3Plus(CLASSES, "mobilenetv2"), 512, 256),
     "fcn8s-vgg16": (Fcn8s, 512, 256),
 }
 

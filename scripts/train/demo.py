@@ -24,12 +24,13 @@ from torch.nn import functional as F
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts/train"))
 from data.testsrc import CLEAR, HELD_OUT, NIGHT, RAIN, Drive  # noqa: E402
+from nets.layers import conv_bn  # noqa: E402
 
 WIDTH, HEIGHT = 320, 192  # in training and in the card: the network knows things at this scale
 
 
 def conv(i, o, stride=1, dilation=1, kernel=3):
-    return nn.Sequential(nn.Conv2d(i, o, kernel, stride, dilation * (kernel // 2), dilation, bias=False), nn.BatchNorm2d(o), nn.ReLU(inplace=True))
+    return conv_bn(i, o, kernel, stride, dilation)
 
 
 class Residual(nn.Module):

@@ -153,20 +153,9 @@ static bool kerb_cpu_compiler_arrays(KerbCompiler *c)
     c->reader = malloc(nv * sizeof *c->reader);
     c->fused_into = malloc(nn * sizeof *c->fused_into);
     if (!c->values || !c->slot || !c->slot_channel || !c->readers || !c->reader || !c->fused_into) return false;
-    for (size_t i = 0; i < nv; i++) {
-        c->slot[i] = KERB_NO_VALUE;
-        c->reader[i] = KERB_NO_NODE;
-    }
+    for (size_t i = 0; i < nv; i++) c->slot[i] = KERB_NO_VALUE;
     for (size_t i = 0; i < nn; i++) c->fused_into[i] = KERB_NO_NODE;
-    for (int i = 0; i < c->g->n_nodes; i++) {
-        const KerbNode *n = &c->g->nodes[i];
-        for (int j = 0; j < n->n_inputs && !n->dead; j++) {
-            if (n->inputs[j] == KERB_NO_VALUE) continue;
-            c->readers[n->inputs[j]]++;
-            c->reader[n->inputs[j]] = (uint32_t)i;
-        }
-    }
-    for (int i = 0; i < c->g->n_outputs; i++) c->readers[c->g->outputs[i]] += KERB_READERS_KEPT; /* never taken over */
+    kerb_readers_count(c->g, c->readers, c->reader);
     return true;
 }
 
