@@ -215,7 +215,7 @@ class EfficientNetLite(nn.Module):
             self.ends[len(self._blocks) - 1] = (stride, o)
         last = len(self._blocks) - 1
         self.channels = {"top": i}
-        self.keep = {}
+        self.keep, self.frozen = {}, []
         for at, key in zip(sorted(self.ends)[1:], (4, 8, None, 16, None, None)):  # after the stages of 24, 40, 112 channels
             if key:
                 self.keep[at], self.channels[key] = key, self.ends[at][1]
@@ -237,6 +237,21 @@ class EfficientNetLite(nn.Module):
         path = getattr(package, f"EfficientnetLite{form}ModelFile").get_model_file_path()
         state = {k: v for k, v in torch.load(path, map_location="cpu", weights_only=True).items() if not k.startswith(("_conv_head", "_bn1.", "_fc"))}
         self.load_state_dict(state)
+
+    def freeze(self, count):
+        """The stem and the first `count` blocks stay as they are, statistics too: what follows needs no gradients of them."""
+        if not 0 < count <= len(self._blocks):
+            raise ValueError(f"there are {len(self._blocks)} blocks to freeze, not {count}")
+        self.frozen = [self._conv_stem, self._bn0, *self._blocks[:count]]
+        for m in self.frozen:
+            m.requires_grad_(False)
+        return self.train(self.training)
+
+    def train(self, mode=True):
+        super().train(mode)
+        for m in self.frozen:
+            m.eval()
+        return self
 
     def forward(self, x):
         x, out = F.relu6(self._bn0(self._conv_stem(x))), {}

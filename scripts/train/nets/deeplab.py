@@ -68,30 +68,27 @@ class DeepLabV3Plus(nn.Module):
 
 class LightDecoder(nn.Module):
     """Real-time sibling of DeepLabv3+ for an encoder of output stride 32: a small ASPP there, then up by two at a time, each size joined by sum with the
-    encoder's features of that size, and by concatenation at stride 4 (or, `finest` 8, scores at stride 8).
+    encoder's features of that size: `width` channels down to stride 8, `fine` at stride 4 (0: scores at stride 8).
 
     RGB (N, 3, H, W), multiples of 32 -> scores (N, classes, H, W).
     """
 
-    def __init__(self, classes, backbone_name="efficientnet-lite0", pretrained=False, width=128, finest=4):
+    def __init__(self, classes, backbone_name="efficientnet-lite0", pretrained=False, width=128, fine=64):
         super().__init__()
-        if finest not in (4, 8):
-            raise ValueError(f"the finest features have stride 4 or 8, not {finest}")
-        self.finest = finest
         self.backbone = backbone(backbone_name, output_stride=32, pretrained=pretrained)
         c = self.backbone.channels
         self.aspp = Aspp(c["top"], width, (2, 4), separate=True, dropout=0)
         self.take16, self.take8 = conv_bn(c[16], width), conv_bn(c[8], width)
         self.join16, self.join8 = separable(width, width), separable(width, width)
-        if finest == 4:
-            self.take4 = conv_bn(c[4], 48)
-            self.join4 = nn.Sequential(separable(width + 48, width), separable(width, width))
-        self.score = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(width, classes, 1))
+        self.fine = fine
+        if fine:
+            self.narrow, self.take4, self.join4 = conv_bn(width, fine), conv_bn(c[4], fine), separable(fine, fine)
+        self.score = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(fine or width, classes, 1))
 
     def forward(self, x):
         f = self.backbone(x)
         y = self.join16(enlarge(self.aspp(f["top"]), f[16]) + self.take16(f[16]))
         y = self.join8(enlarge(y, f[8]) + self.take8(f[8]))
-        if self.finest == 4:
-            y = self.join4(torch.cat([enlarge(y, f[4]), self.take4(f[4])], 1))
+        if self.fine:
+            y = self.join4(enlarge(self.narrow(y), f[4]) + self.take4(f[4]))
         return enlarge(self.score(y), x)
