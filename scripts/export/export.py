@@ -24,8 +24,7 @@ sys.path.insert(0, str(ROOT / "scripts/train"))
 import checkpoint  # noqa: E402
 from augment import as_tensor  # noqa: E402
 from data import DataError, open_data  # noqa: E402
-from nets import build  # noqa: E402
-from train import net_options  # noqa: E402
+from train import best_of, trained  # noqa: E402
 
 OPSET = 17
 LEAST = {"ONNX Runtime": 0.9999, "Kerb": 0.9999}  # share of pixels with the same label
@@ -37,15 +36,6 @@ class Failed(Exception):
 
 
 # ---- PyTorch
-
-
-def network(state):
-    """The trained network, ready for use: the moving average where there is one."""
-    options = argparse.Namespace(**state["options"])
-    options.pretrained = False
-    net = build(options.model, len(state["classes"]), **net_options(options))
-    net.load_state_dict(state["average"] or state["net"])
-    return net.eval()
 
 
 def channels_of(net):
@@ -201,8 +191,8 @@ def main():
     o = p.parse_args()
     beside = o.out.with_name(o.out.stem + ".part.onnx")
     try:
-        state = checkpoint.load(o.run / "best.pt" if o.run.is_dir() else o.run)
-        net = network(state)
+        state = checkpoint.load(best_of(o.run))
+        net = trained(state)
         m = net.multiple
         size = o.size or tuple(max(m, s // m * m) for s in state["options"]["crop"])
         if size[0] % m or size[1] % m:

@@ -77,6 +77,8 @@ def parse_options(argv=None):
     g.add_argument("--loss", default="ce", help="ce, focal, ohem, dice, and sums: ce+0.5*dice")
     g.add_argument("--class-weights", default="none", choices=("none", "median", "log", "sqrt"))
     g.add_argument("--border", type=float, default=0, metavar="W0", help="border weights of U-Net (its w0 is 10); ce only")
+    g.add_argument("--teacher", type=pathlib.Path, metavar="OUT", help="a run whose network, of the same classes, teaches this one (losses.distilled)")
+    g.add_argument("--teach", type=float, default=0.5, metavar="W", help="share of what the teacher says in the loss, 0 to 1 (0.5)")
     g = p.add_argument_group("training")
     g.add_argument("--epochs", type=int, default=60)
     g.add_argument("--batch", type=int, default=8, help="pictures a step, on each device")
@@ -191,9 +193,26 @@ def factor(kind, warm, done, steps):
     return 0.5 * (1 + math.cos(math.pi * min(1, t)))
 
 
+def best_of(source):
+    return source / "best.pt" if source.is_dir() else source
+
+
+def trained(state):
+    """The network of a checkpoint, ready for use: the moving average where there is one."""
+    options = argparse.Namespace(**state["options"])
+    options.pretrained = False
+    net = build(options.model, len(state["classes"]), **net_options(options))
+    net.load_state_dict(state["average"] or state["net"])
+    return net.eval()
+
+
+def normalisation_of(state):
+    return tuple(state["mean"]), tuple(state["std"])
+
+
 def begin_with(net, source):
     """Takes over what another run learned, the moving average where it has one. CheckpointError where nothing fits."""
-    path = source / "best.pt" if source.is_dir() else source
+    path = best_of(source)
     state = checkpoint.load(path)
     theirs, mine = state["average"] or state["net"], net.state_dict()
     fits = {k: v for k, v in theirs.items() if k in mine and mine[k].shape == v.shape}
@@ -260,6 +279,7 @@ class Run:
             augment.fill = (0, 0, 0)
         self.prepared = Prepared(self.train, augment, self.mean, self.std, o.seed, o.border, self.net.grey)
         self.loss = losses.parse(o.loss, losses.class_weights(o.class_weights, self.train, len(self.classes))).to(self.device)
+        self.teacher = self.open_teacher() if o.teacher else None
         groups = parameter_groups(self.net, o)
         self.optimizer = torch.optim.AdamW(groups) if o.optimizer == "adamw" else torch.optim.SGD(groups, momentum=0.9, nesterov=True)
         self.rates = [g["lr"] for g in groups]
@@ -274,6 +294,13 @@ class Run:
     def net_grey(self):
         first = next(m for m in self.net.modules() if isinstance(m, torch.nn.Conv2d))
         return first.in_channels == 1
+
+    def open_teacher(self):
+        state = checkpoint.load(best_of(self.o.teacher))
+        if state["classes"] != self.classes or normalisation_of(state) != (tuple(self.mean), tuple(self.std)):
+            raise ValueError(f"--teacher {self.o.teacher}: other classes or another normalisation than {self.o.model} on {self.o.data}")
+        net = trained(state).to(self.device)
+        return net.to(memory_format=torch.channels_last) if self.channels_last else net
 
     def choose_amp(self):
         if self.o.amp == "off":
@@ -349,6 +376,10 @@ class Run:
         with torch.autocast(self.device.type, self.amp or torch.bfloat16, enabled=self.amp is not None):
             scores = self.wrapped(x)
         loss = self.loss(scores, labels, border.to(self.device) if border.numel() else None)
+        if self.teacher:
+            with torch.no_grad(), torch.autocast(self.device.type, self.amp or torch.bfloat16, enabled=self.amp is not None):
+                said = self.teacher(x)
+            loss = (1 - self.o.teach) * loss + self.o.teach * losses.distilled(scores, said)
         value = loss.item()
         if not math.isfinite(value):
             return value
@@ -456,6 +487,7 @@ def resumed(o):
     kept = argparse.Namespace(**state["options"])
     kept.root = pathlib.Path(kept.root) if kept.root else None
     kept.out, kept.resume = o.resume, o.resume
+    kept.teacher = pathlib.Path(kept.teacher) if kept.teacher else None
     kept.crop, kept.scale = tuple(kept.crop), tuple(kept.scale)
     kept.device, kept.workers, kept.threads = o.device, o.workers, o.threads
     run = Run(kept)

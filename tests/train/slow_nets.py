@@ -14,7 +14,7 @@ from torch import nn
 
 import export
 from nets import NETS, build
-from nets.backbones import BACKBONES, EfficientNetLite, backbone
+from nets.backbones import BACKBONES, EfficientNetLite, backbone, strongest
 from nets.ddrnet import DdrNet23Slim
 from nets.deeplab import DeepLabV3, DeepLabV3Plus
 from nets.densenet import FcDenseNet
@@ -125,6 +125,40 @@ class Same(unittest.TestCase):
             for block in theirs._blocks:
                 y = block(y)
             self.assertTrue(torch.equal(mine(x)["top"], y))
+
+    def test_shortened_encoder_is_the_whole_ones_beginning(self):
+        whole = lively(EfficientNetLite(0))
+        short = EfficientNetLite(0, stages=5).eval()
+        short.load_state_dict({k: v for k, v in whole.state_dict().items() if k in short.state_dict()})
+        x = torch.randn(1, 3, 64, 96)
+        with torch.no_grad():
+            self.assertTrue(torch.equal(short(x)["top"], whole(x)[16]))
+
+    def test_slim_encoder_keeps_what_weighs_most(self):
+        """The slim block gives what the whole one gives with its other channels at nought."""
+        whole = lively(EfficientNetLite(0))
+        state = {k: v.clone() for k, v in whole.state_dict().items()}
+        block, x = whole._blocks[2], torch.randn(1, 24, 12, 16)
+        weight = block._bn1.weight.abs() * block._project_conv.weight.flatten(1).norm(dim=0)
+        least = weight.argsort()[:144 - 64]
+        strongest(state, "_blocks.2.", 64)
+        slim = EfficientNetLite(0, slim=0.5)._blocks[2].eval()
+        slim.load_state_dict({k.removeprefix("_blocks.2."): v for k, v in state.items() if k.startswith("_blocks.2.")})
+        with torch.no_grad():
+            block._project_conv.weight[:, least] = 0
+            self.assertTrue(torch.allclose(slim(x), block(x), atol=1e-5))
+
+    def test_frozen_blocks_stay(self):
+        net = build("light", 3)
+        net.backbone.freeze(3)
+        net.train()
+        before = {k: v.clone() for k, v in net.state_dict().items()}
+        optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 1.0)
+        net(torch.randn(2, 3, 64, 64)).square().mean().backward()
+        optimizer.step()
+        moved = {k for k, v in net.state_dict().items() if not torch.equal(v, before[k])}
+        self.assertFalse([k for k in moved if k.startswith(("backbone._conv_stem", "backbone._bn0", *(f"backbone._blocks.{n}." for n in range(3))))])
+        self.assertIn("backbone._blocks.3._expand_conv.weight", moved)
 
     def test_bilinear_beginning(self):
         x = torch.rand(1, 2, 6, 7)

@@ -83,6 +83,20 @@ class Training(unittest.TestCase):
         for name, tensor in whole["net"].items():
             self.assertTrue(torch.equal(tensor, resumed["net"][name]), name)
 
+    def test_begins_with_and_learns_from_another_run(self):
+        self.run_it(self.command("--epochs", 6, "--lr", "5e-3", "--ema", "0.9"))
+        first, self.out = self.out, self.root / "second"
+        done = self.run_it(self.command("--epochs", 1, "--lr", "1e-9", "--init", first))
+        self.assertRegex(done.stdout, r"begins with (\d+) of \1 tensors")
+        known, new = (max(json.loads(line)["miou"] for line in (run / "log.jsonl").read_text().splitlines()) for run in (first, self.out))
+        self.assertAlmostEqual(new, known, delta=0.05)  # norms' statistics move
+        self.out = self.root / "taught"
+        self.run_it(self.command("--epochs", 16, "--lr", "1e-2", "--ema", "0.9", "--teacher", first, "--teach", "1", "--seed", "3"))
+        self.assertGreater(max(json.loads(line)["miou"] for line in (self.out / "log.jsonl").read_text().splitlines()), 0.8)  # from the teacher alone
+        self.out = self.root / "wrong"
+        self.run_it(self.command("--epochs", 1, "--init", self.root / "nowhere"), expect=1)
+        self.assertIn("EfficientNet-Lite", self.run_it(self.command("--epochs", 1, "--freeze", 2), expect=2).stderr)
+
     def test_nan_keeps_the_last_good_weights(self):
         self.run_it(self.command("--epochs", 1))
         state = checkpoint.load(self.out / "last.pt")

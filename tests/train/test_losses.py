@@ -62,6 +62,18 @@ class Losses(unittest.TestCase):
     def test_focal(self):
         self.near(losses.parse("focal"), sum((1 - p[c]) ** 2 * -math.log(p[c]) for p, c in self.pixels) / len(self.pixels))
 
+    def test_distilled(self):
+        teacher, _ = example(seed=5)
+        total, count = 0.0, 0
+        for n in range(2):
+            for y in range(0, 5, 2):
+                for x in range(0, 6, 2):
+                    p, q = ([math.exp(float(v) / 2) for v in s[n, :, y, x]] for s in (teacher, self.scores))
+                    total += sum(a / sum(p) * math.log(a / sum(p) / (b / sum(q))) for a, b in zip(p, q))
+                    count += 1
+        self.assertAlmostEqual(float(losses.distilled(self.scores, teacher)), 4 * total / count, 5)
+        self.assertEqual(float(losses.distilled(teacher, teacher)), 0)
+
     def test_ohem(self):
         hard = [-math.log(p[c]) for p, c in self.pixels if p[c] < 0.7]
         self.near(losses.parse("ohem"), sum(hard) / len(hard))

