@@ -197,7 +197,7 @@ static void kerb_in_run_tile(const KerbInJob *job, int tile_index, int y0, int y
     }
 }
 
-static void kerb_in_run_band(void *arg, int index, int count)
+static void kerb_in_run_band(void *arg, int index, int count, int thread)
 {
     const KerbInJob *job = arg;
     const KerbGeometry *g = &job->in->params.geometry;

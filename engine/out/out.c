@@ -152,7 +152,7 @@ static void kerb_out_row(const KerbOutJob *job, KerbOutTask *task, int y, uint8_
     }
 }
 
-static void kerb_out_task(void *arg, int index, int count)
+static void kerb_out_task(void *arg, int index, int count, int thread)
 {
     const KerbOutJob *job = arg;
     KerbOut *out = job->out;
@@ -169,7 +169,7 @@ static void kerb_out_task(void *arg, int index, int count)
 }
 
 /* Side-by-side takes its labels from rows that other tasks wrote: a pass of its own. */
-static void kerb_out_draw_task(void *arg, int index, int count)
+static void kerb_out_draw_task(void *arg, int index, int count, int thread)
 {
     const KerbOutJob *job = arg;
     int begin, end;

@@ -238,7 +238,7 @@ static void kerb_smooth_trace(const KerbSmooth *s, KerbCellMap *m, float weight,
     }
 }
 
-static void kerb_smooth_trace_task(void *arg, int index, int count)
+static void kerb_smooth_trace_task(void *arg, int index, int count, int thread)
 {
     const KerbSmoothJob *job = arg;
     for (int i = 0; i < job->smooth->n_maps; i++) {
@@ -249,7 +249,7 @@ static void kerb_smooth_trace_task(void *arg, int index, int count)
     }
 }
 
-static void kerb_smooth_head_task(void *arg, int index, int count)
+static void kerb_smooth_head_task(void *arg, int index, int count, int thread)
 {
     const KerbSmoothJob *job = arg;
     KerbSmooth *s = job->smooth;

@@ -17,7 +17,7 @@ typedef struct Tally {
     int count, next, in_order;
 } Tally;
 
-static void tally(void *arg, int index, int count)
+static void tally(void *arg, int index, int count, int thread)
 {
     Tally *t = arg;
     atomic_fetch_add(&t->times[index], 1);
@@ -46,7 +46,7 @@ static void each_task_once(void **state)
     }
 }
 
-static void follow(void *arg, int index, int count)
+static void follow(void *arg, int index, int count, int thread)
 {
     Tally *t = arg;
     t->in_order += index == t->next++;
@@ -63,7 +63,7 @@ static void no_pool_is_in_order(void **state)
     kerb_pool_free(NULL);
 }
 
-static void add_one(void *arg, int index, int count) { atomic_fetch_add((atomic_long *)arg, 1); }
+static void add_one(void *arg, int index, int count, int thread) { atomic_fetch_add((atomic_long *)arg, 1); }
 
 /* Jobs as short as they get, so that workers wake late and meet the next one. */
 static void many_short_jobs(void **state)
@@ -91,7 +91,7 @@ typedef struct Meeting {
     int here, wanted;
 } Meeting;
 
-static void meet(void *arg, int index, int count)
+static void meet(void *arg, int index, int count, int thread)
 {
     Meeting *m = arg;
     pthread_mutex_lock(&m->mutex);

@@ -71,7 +71,7 @@ typedef struct TwoRuns {
     FixtureOutput *outputs;
 } TwoRuns;
 
-static void run_one(void *arg, int index, int count)
+static void run_one(void *arg, int index, int count, int thread)
 {
     const TwoRuns *t = arg;
     kerb_in_run(t->in, t->frame, &t->outputs[index].tensor, NULL);

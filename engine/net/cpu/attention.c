@@ -80,10 +80,10 @@ static KerbStatus kerb_attention_run(KerbNet *net, KerbStep *step)
     const KerbAttention *a = step->state;
     KerbAttentionRun run = {net, step};
     const int width = 2 * net->k->lanes;
-    kerb_cpu_parallel(net->threads, (int)((a->keys + width - 1) / width), (double)(a->keys * a->depth), kerb_attention_pack_k, &run);
-    kerb_cpu_parallel(net->threads, (int)((a->values + width - 1) / width), (double)(a->keys * a->values), kerb_attention_pack_v, &run);
+    kerb_cpu_parallel(net, (int)((a->keys + width - 1) / width), (double)(a->keys * a->depth), kerb_attention_pack_k, &run);
+    kerb_cpu_parallel(net, (int)((a->values + width - 1) / width), (double)(a->keys * a->values), kerb_attention_pack_v, &run);
     const double cost = (double)(a->queries * a->keys) * (double)(a->depth + a->values + 16) / 32;
-    kerb_cpu_parallel(net->threads, a->tasks, cost, kerb_attention_task, &run);
+    kerb_cpu_parallel(net, a->tasks, cost, kerb_attention_task, &run);
     return KERB_OK;
 }
 static const KerbStepKind kerb_attention_step = {"attention", NULL, kerb_attention_run, NULL};

@@ -8,6 +8,7 @@
 
 #include "base/cpu.h"
 #include "base/error.h"
+#include "base/pool.h"
 #include "net/cpu/cpu.h"
 #include "net/cpu/dnn.h"
 #include "net/ref/ref.h"
@@ -196,7 +197,9 @@ static KerbStatus kerb_cpu_compile(KerbNet **out, const KerbGraph *g, const Kerb
     int before = omp_get_max_threads();
     omp_set_num_threads(net->threads);
     unsigned denormals = kerb_cpu_flush_denormals(net->threads); /* for timing convolutions */
-    if (net->bf16 && !(kerb_cpu_flags() & KERB_CPU_AVX512)) {
+    if ((status = kerb_pool_new(&net->pool, net->threads, error))) {
+        /* said */
+    } else if (net->bf16 && !(kerb_cpu_flags() & KERB_CPU_AVX512)) {
         status = kerb_fail(error, KERB_ERROR_ARGUMENT, "bf16 needs AVX-512, which this processor lacks: use f32");
     } else {
         status = kerb_cpu_compile_all(&c);
@@ -228,9 +231,9 @@ static int64_t kerb_cpu_clock_ns(const KerbNet *net)
 static KerbStatus kerb_cpu_run(KerbNet *net, KerbError *error)
 {
     /* OpenMP keeps the number of threads for each host thread: the one that runs need not be the one that compiled. */
-    int before = omp_get_max_threads();
+    int before = net->on_omp ? omp_get_max_threads() : net->threads;
     if (before != net->threads) omp_set_num_threads(net->threads);
-    unsigned denormals = kerb_cpu_flush_denormals(net->threads);
+    unsigned denormals = kerb_cpu_flush_denormals(net->on_omp ? net->threads : 1);
     KerbStatus status = KERB_OK;
     for (int i = 0; i < net->n_steps && !status; i++) {
         KerbStep *s = net->steps[i];
@@ -273,6 +276,7 @@ static void kerb_cpu_free(KerbNet **net_)
     for (int i = 0; i < net->n_steps; i++) {
         if (net->steps[i]->kind->free) net->steps[i]->kind->free(net->steps[i]);
     }
+    kerb_pool_free(&net->pool);
     for (int i = 0; i < net->n_blocks; i++) kerb_free(&net->blocks[i]);
     kerb_dnn_free(&net->dnn);
     kerb_free(&net->arena);

@@ -229,6 +229,7 @@ static KerbStatus kerb_conv_finish(KerbCompiler *c, const KerbNode *n, KerbConv 
         conv->kind = kerb_conv_kinds[i];
         status = conv->kind->prepare(conv, c->error);
     }
+    if (conv->kind == &kerb_conv_dnn) c->net->on_omp = true;
     *done = status != KERB_ERROR_UNSUPPORTED;
     if (status) return *done ? status : KERB_OK;
     c->net->weight_bytes += conv->packed_bytes;

@@ -67,7 +67,7 @@ static void kerb_depthwise_row(void *arg, int index, int thread)
 static KerbStatus kerb_depthwise_run(KerbConv *c)
 {
     double cost = (double)c->s.n * c->s.oh * c->s.ow * c->s.oc * c->s.kh * c->s.kw / 16;
-    kerb_cpu_parallel(c->net->threads, c->s.n * c->s.oh, cost, kerb_depthwise_row, c);
+    kerb_cpu_parallel(c->net, c->s.n * c->s.oh, cost, kerb_depthwise_row, c);
     return KERB_OK;
 }
 

@@ -197,7 +197,7 @@ static KerbStatus kerb_direct_prepare(KerbConv *c, KerbError *error)
         return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for %zu bytes of packed weights", c->packed_bytes);
     }
     kerb_direct_blocks(s, d, lanes);
-    kerb_cpu_parallel(c->net->threads, d->n_blocks, (double)c->packed_bytes, kerb_direct_pack, c);
+    kerb_cpu_parallel(c->net, d->n_blocks, (double)c->packed_bytes, kerb_direct_pack, c);
     d->n_runs = kerb_direct_find_runs(s, d->runs);
     kerb_direct_schedule(c, d);
     return KERB_OK;
@@ -458,7 +458,7 @@ static void kerb_direct_task(void *arg, int index, int thread)
 static KerbStatus kerb_direct_run(KerbConv *c)
 {
     const KerbDirect *d = c->own;
-    kerb_cpu_parallel(c->net->threads, d->chunks * d->groups, kerb_conv_cost_ns(&c->s), kerb_direct_task, c);
+    kerb_cpu_parallel(c->net, d->chunks * d->groups, kerb_conv_cost_ns(&c->s), kerb_direct_task, c);
     return KERB_OK;
 }
 

@@ -274,7 +274,7 @@ static void kerb_dnn_rows(const KerbConv *c, void *to, int64_t to_step, const vo
 {
     const size_t unit = bf16 ? 2 : 4;
     KerbDnnRows r = {to, from, (size_t)to_step * unit, (size_t)from_step * unit, (size_t)channels * unit, (size_t)width};
-    kerb_cpu_parallel(c->net->threads, rows, (double)rows * width * channels / 4, kerb_dnn_row, &r);
+    kerb_cpu_parallel(c->net, rows, (double)rows * width * channels / 4, kerb_dnn_row, &r);
 }
 #define FINISH_CHANNELS 256
 static void kerb_dnn_conv_finish_row(void *arg, int index, int thread)
@@ -311,7 +311,7 @@ static KerbStatus kerb_dnn_conv_run(KerbConv *c)
     if (dnnl_primitive_execute(d->primitive, c->net->dnn->stream, d->n_args, d->args)) return KERB_ERROR_INTERNAL;
     if (dnnl_stream_wait(c->net->dnn->stream)) return KERB_ERROR_INTERNAL;
     if (d->dense_target) kerb_dnn_rows(c, c->target, s->target_step, target, s->oc, s->n * s->oh, s->ow, s->oc, s->target_bf16);
-    if (d->finish) kerb_cpu_parallel(c->net->threads, s->n * s->oh, (double)s->n * s->oh * s->ow * s->oc / 4, kerb_dnn_conv_finish_row, c);
+    if (d->finish) kerb_cpu_parallel(c->net, s->n * s->oh, (double)s->n * s->oh * s->ow * s->oc / 4, kerb_dnn_conv_finish_row, c);
     return KERB_OK;
 }
 

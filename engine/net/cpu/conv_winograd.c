@@ -139,7 +139,7 @@ static KerbStatus kerb_winograd_prepare(KerbConv *c, KerbError *error)
     w->sums_floats = (size_t)POINTS * (size_t)w->block * (size_t)(w->shared ? padded : 2 * lanes);
     size_t threads = (size_t)c->net->threads;
     c->scratch_bytes = (w->shared ? 1 : threads) * (w->input_floats + w->sums_floats) * sizeof(float);
-    kerb_cpu_parallel((int)threads, s->oc, (double)s->oc * s->ic * 100, kerb_winograd_pack_channel, c);
+    kerb_cpu_parallel(c->net, s->oc, (double)s->oc * s->ic * 100, kerb_winograd_pack_channel, c);
     return KERB_OK;
 }
 
@@ -268,17 +268,16 @@ static void kerb_winograd_shared_out(void *arg, int index, int thread)
 static KerbStatus kerb_winograd_run(KerbConv *c)
 {
     KerbWinograd *w = c->own;
-    const int threads = c->net->threads;
     const double cost = kerb_conv_cost_ns(&c->s);
     if (!w->shared) {
-        kerb_cpu_parallel(threads, (w->n_tiles + w->block - 1) / w->block, cost, kerb_winograd_alone, c);
+        kerb_cpu_parallel(c->net, (w->n_tiles + w->block - 1) / w->block, cost, kerb_winograd_alone, c);
         return KERB_OK;
     }
     for (w->begin = 0; w->begin < w->n_tiles; w->begin += w->block) {
         w->count = w->n_tiles - w->begin < w->block ? w->n_tiles - w->begin : w->block;
-        kerb_cpu_parallel(threads, (w->count + SHARE - 1) / SHARE, cost / 8, kerb_winograd_shared_in, c);
-        kerb_cpu_parallel(threads, POINTS * kerb_winograd_parts(c), cost, kerb_winograd_shared_product, c);
-        kerb_cpu_parallel(threads, (w->count + SHARE - 1) / SHARE, cost / 8, kerb_winograd_shared_out, c);
+        kerb_cpu_parallel(c->net, (w->count + SHARE - 1) / SHARE, cost / 8, kerb_winograd_shared_in, c);
+        kerb_cpu_parallel(c->net, POINTS * kerb_winograd_parts(c), cost, kerb_winograd_shared_product, c);
+        kerb_cpu_parallel(c->net, (w->count + SHARE - 1) / SHARE, cost / 8, kerb_winograd_shared_out, c);
     }
     return KERB_OK;
 }

@@ -50,8 +50,10 @@ struct KerbNet {
     KerbArena *objects;
     const KerbCpuKernels *k;
     int threads;
+    struct KerbPool *pool; /* of so many; its workers were started with denormals off, which they inherited */
     bool bf16;
     struct KerbDnn *dnn;
+    bool on_omp; /* some step runs on oneDNN, and so on OpenMP's threads */
     KerbRoot *roots;
     int n_roots, cap_roots;
     KerbStep **steps;
@@ -158,12 +160,12 @@ void kerb_cpu_act_run(const KerbCpuKernels *k, const KerbCpuAct *a, float *x, si
 /* -- threads.c
  * --------------------------------------------------------------------------------------------------------------------------------- */
 /* Trained weights hold denormal numbers (weight decay makes them), and a product with one takes a hundred times as long: from here on this
- * thread and its OpenMP threads take them for 0. Returns what to give back to kerb_cpu_restore_denormals() for this thread; OpenMP's
- * threads stay so. */
-unsigned kerb_cpu_flush_denormals(int threads);
+ * thread, threads that it starts, and so many of its OpenMP threads (1: none) take them for 0. Returns what to give back to kerb_cpu_restore_denormals() for this
+ * thread; the others stay so. */
+unsigned kerb_cpu_flush_denormals(int omp_threads);
 void kerb_cpu_restore_denormals(unsigned before);
-/* fn for index 0..count-1 on the net's threads (OpenMP's, which are oneDNN's too); on the caller alone where the work is too small to
- * share: `cost_ns` is a guess of the whole's time. Never nested. */
-void kerb_cpu_parallel(int threads, int count, double cost_ns, void (*fn)(void *arg, int index, int thread), void *arg);
+/* fn for index 0..count-1 on the net's threads (base/pool.h); on the caller alone where the work is too small to share: `cost_ns` is a guess of the whole's time. Never
+ * nested. */
+void kerb_cpu_parallel(KerbNet *net, int count, double cost_ns, void (*fn)(void *arg, int index, int thread), void *arg);
 
 #endif

@@ -340,7 +340,7 @@ static KerbStatus kerb_chain_run(KerbNet *net, KerbStep *step)
     const KerbChain *chain = step->state;
     KerbChainRun run = {net, step, net->threads * 4};
     if (chain->pixels < run.tasks) run.tasks = chain->pixels ? (int)chain->pixels : 1;
-    kerb_cpu_parallel(net->threads, run.tasks, (double)chain->pixels * (double)chain->channels * (1 + chain->n) / 8, kerb_chain_task, &run);
+    kerb_cpu_parallel(net, run.tasks, (double)chain->pixels * (double)chain->channels * (1 + chain->n) / 8, kerb_chain_task, &run);
     return KERB_OK;
 }
 static const KerbStepKind kerb_chain_step = {"elementwise", NULL, kerb_chain_run, NULL};

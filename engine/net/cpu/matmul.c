@@ -94,8 +94,8 @@ static KerbStatus kerb_product_run(KerbNet *net, KerbStep *step)
     KerbProductRun run = {net, step, 0};
     const double cost = 2.0 * (double)(p->m * p->n) * (double)p->depth / 50;
     for (; run.batch < p->batch; run.batch++) {
-        if (!p->packed) kerb_cpu_parallel(net->threads, p->column_tasks, (double)(p->n * p->depth), kerb_product_pack_task, &run);
-        kerb_cpu_parallel(net->threads, p->row_tasks, cost, kerb_product_task, &run);
+        if (!p->packed) kerb_cpu_parallel(net, p->column_tasks, (double)(p->n * p->depth), kerb_product_pack_task, &run);
+        kerb_cpu_parallel(net, p->row_tasks, cost, kerb_product_task, &run);
     }
     return KERB_OK;
 }

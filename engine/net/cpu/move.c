@@ -129,7 +129,7 @@ static KerbStatus kerb_copy_run(KerbNet *net, KerbStep *step)
 {
     KerbCopy *c = step->state;
     int64_t n = kerb_tensor_elements(&step->operands[1].t);
-    if (n) kerb_cpu_parallel(net->threads, c->tasks, (double)n / 2, kerb_copy_task, c);
+    if (n) kerb_cpu_parallel(net, c->tasks, (double)n / 2, kerb_copy_task, c);
     return KERB_OK;
 }
 static const KerbStepKind kerb_copy_step = {"copy", kerb_copy_bind, kerb_copy_run, NULL};

@@ -59,7 +59,7 @@ static KerbStatus kerb_pool_run_step(KerbNet *net, KerbStep *step)
 {
     const KerbPooling *s = step->state;
     KerbPoolRun run = {net, step};
-    kerb_cpu_parallel(net->threads, s->n * s->oh, (double)s->n * s->oh * s->ow * s->c * s->kh * s->kw / 16, kerb_pool_row, &run);
+    kerb_cpu_parallel(net, s->n * s->oh, (double)s->n * s->oh * s->ow * s->c * s->kh * s->kw / 16, kerb_pool_row, &run);
     return KERB_OK;
 }
 static const KerbStepKind kerb_pool_step = {"pool", NULL, kerb_pool_run_step, NULL};
@@ -154,7 +154,7 @@ static KerbStatus kerb_unpool_run(KerbNet *net, KerbStep *step)
 {
     const KerbPooling *s = step->state;
     KerbPoolRun run = {net, step};
-    kerb_cpu_parallel(net->threads, s->n * s->ih, (double)s->n * s->ih * s->iw * s->c / 2, kerb_unpool_row, &run);
+    kerb_cpu_parallel(net, s->n * s->ih, (double)s->n * s->ih * s->iw * s->c / 2, kerb_unpool_row, &run);
     return KERB_OK;
 }
 static const KerbStepKind kerb_unpool_step = {"unpool", NULL, kerb_unpool_run, NULL};

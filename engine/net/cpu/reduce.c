@@ -39,7 +39,7 @@ static KerbStatus kerb_reduce_run(KerbNet *net, KerbStep *step)
     KerbOperand *y = &step->operands[1];
     KerbRowsRun run = {net, step};
     const int64_t pixels = x->dims[2] * x->dims[3];
-    kerb_cpu_parallel(net->threads, (int)(s->rows * s->parts), (double)pixels * (double)(s->n * s->rows) / 8, kerb_reduce_part, &run);
+    kerb_cpu_parallel(net, (int)(s->rows * s->parts), (double)pixels * (double)(s->n * s->rows) / 8, kerb_reduce_part, &run);
     for (int64_t i = 0; i < s->rows; i++) {
         float *sum = (float *)step->scratch + i * s->parts * s->n;
         for (int p = 1; p < s->parts; p++) net->k->accumulate(sum, sum + p * s->n, (size_t)s->n);
@@ -100,7 +100,7 @@ static KerbStatus kerb_softmax_run(KerbNet *net, KerbStep *step)
 {
     const KerbRows *s = step->state;
     KerbRowsRun run = {net, step};
-    kerb_cpu_parallel(net->threads, s->parts, (double)(s->rows * s->n) / 2, kerb_softmax_task, &run);
+    kerb_cpu_parallel(net, s->parts, (double)(s->rows * s->n) / 2, kerb_softmax_task, &run);
     return KERB_OK;
 }
 static const KerbStepKind kerb_softmax_step = {"softmax", NULL, kerb_softmax_run, NULL};

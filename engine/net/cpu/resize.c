@@ -97,7 +97,7 @@ static KerbStatus kerb_resize_run(KerbNet *net, KerbStep *step)
 {
     const KerbResizing *s = step->state;
     KerbResizeRun run = {net, step};
-    kerb_cpu_parallel(net->threads, s->n * s->y.n, (double)s->n * s->y.n * s->x.n * (s->c + 16) / 4, kerb_resize_row, &run);
+    kerb_cpu_parallel(net, s->n * s->y.n, (double)s->n * s->y.n * s->x.n * (s->c + 16) / 4, kerb_resize_row, &run);
     return KERB_OK;
 }
 static const KerbStepKind kerb_resize_step = {"resize", NULL, kerb_resize_run, NULL};
