@@ -194,7 +194,7 @@ static void parse_norm(CardReader *r, KerbCard *card, const json_t *input)
 
 static void parse_input(CardReader *r, KerbCard *card)
 {
-    const json_t *input = read_object(r, card->root, "input", "width height multiple layout color scale mean std fit");
+    const json_t *input = read_object(r, card->root, "input", "width height longer_side multiple layout color scale mean std fit");
     if (!input) return;
     static const CardWord layouts[] = { { "NCHW", KERB_LAYOUT_NCHW }, { "NHWC", KERB_LAYOUT_NHWC } };
     static const CardWord colors[] = { { "RGB", KERB_COLOR_RGB }, { "BGR", KERB_COLOR_BGR }, { "GRAY", KERB_COLOR_GRAY } };
@@ -202,6 +202,7 @@ static void parse_input(CardReader *r, KerbCard *card)
     int layout = KERB_LAYOUT_AUTO, color = KERB_COLOR_AUTO, fit = KERB_FIT_AUTO;
     read_integer(r, input, "width", 1, KERB_MAX_SIDE_PX, &card->width_px);
     read_integer(r, input, "height", 1, KERB_MAX_SIDE_PX, &card->height_px);
+    read_integer(r, input, "longer_side", 1, KERB_MAX_SIDE_PX, &card->longer_side_px);
     read_integer(r, input, "multiple", 1, 1024, &card->multiple);
     read_word(r, input, "layout", layouts, 2, &layout);
     read_word(r, input, "color", colors, 3, &color);
@@ -283,7 +284,7 @@ static void parse_classes(CardReader *r, KerbCard *card)
 static KerbStatus parse_card(KerbCard *card, KerbError *error)
 {
     CardReader r = { card->where, error, KERB_OK };
-    warn_unknown(&r, "", card->root, "card name description input outputs classes palette data recipe source licence license accuracy");
+    warn_unknown(&r, "", card->root, "card name description input outputs classes palette data recipe source licence license accuracy speed");
     int version = 1;
     read_integer(&r, card->root, "card", 1, 1000000, &version);
     if (r.status == KERB_OK && version != 1)
@@ -298,6 +299,7 @@ static KerbStatus parse_card(KerbCard *card, KerbError *error)
     read_text(&r, card->root, "licence", &card->licence);
     read_text(&r, card->root, "palette", &card->palette);
     card->accuracy = lookup(&r, card->root, "accuracy");
+    card->speed = lookup(&r, card->root, "speed");
     parse_input(&r, card);
     parse_outputs(&r, card);
     parse_classes(&r, card);

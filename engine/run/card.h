@@ -27,8 +27,9 @@ typedef struct KerbCard {
     char where[512];       /* for messages: the card's path, or "MODEL's metadata" */
     bool from_file;
     const char *name, *description, *data, *recipe, *source, *licence; /* NULL: not said */
-    const json_t *accuracy;
+    const json_t *accuracy, *speed;
     int width_px, height_px; /* 0: not said */
+    int longer_side_px;      /* where the size follows the frame: at most this; 0: not said */
     int multiple;            /* sides of a free input are multiples of this; 0: not said */
     KerbLayout layout;
     KerbColor color;

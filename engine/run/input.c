@@ -169,6 +169,7 @@ KerbStatus kerb_model_find_input(KerbModel *model, const KerbConfig *config, Ker
             choose_side(model, "height", in->height_px, config->network_height_px, model->card->height_px, &in->wanted_height_px, error);
     if (status == KERB_OK) status = choose_color(model, config, error);
     if (status == KERB_OK) status = choose_norm(model, config, error);
+    in->longer_side_px = model->card->longer_side_px ? model->card->longer_side_px : KERB_FREE_SIDE_PX;
     in->multiple = model->card->multiple ? model->card->multiple : KERB_FREE_MULTIPLE;
     return status;
 }
@@ -185,7 +186,7 @@ bool kerb_model_size(const KerbModel *model, const KerbVideoFormat *format, int 
     const KerbModelInput *in = &model->input;
     int w = in->width_px ? in->width_px : in->wanted_width_px, h = in->height_px ? in->height_px : in->wanted_height_px;
     if (format && !(w && h)) {
-        double fw = format->width_px, fh = format->height_px, shrink = fmin(1, KERB_FREE_SIDE_PX / fmax(fw, fh));
+        double fw = format->width_px, fh = format->height_px, shrink = fmin(1, in->longer_side_px / fmax(fw, fh));
         if (w) h = to_multiple(w * fh / fw, in->multiple);
         else if (h) w = to_multiple(h * fw / fh, in->multiple);
         else {

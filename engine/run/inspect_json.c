@@ -107,6 +107,7 @@ json_t *kerb_inspect_json(const KerbInspection *x)
                   (json_int_t)x->plan->arena_bytes, "sum_bytes", (json_int_t)x->plan->sum_bytes, "backends", backends_json(x));
     if (!root) return NULL;
     if (card->accuracy) json_object_set(root, "accuracy", (json_t *)(uintptr_t)card->accuracy);
+    if (card->speed) json_object_set(root, "speed", (json_t *)(uintptr_t)card->speed);
     if (x->flags & KERB_INSPECT_LAYERS) json_object_set_new(root, "layers", layers_json(x));
     if (x->flags & KERB_INSPECT_PASSES) json_object_set(root, "passes", x->pass_list);
     return root;

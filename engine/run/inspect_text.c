@@ -18,6 +18,14 @@ static const char *head_text(const KerbOutHead *h)
     return "?";
 }
 
+static void say_measured(KerbText *out, const char *what, const json_t *figures)
+{
+    if (!figures) return;
+    char *text = json_dumps(figures, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+    kerb_text_append(out, "%-12s %s\n", what, text ? text : "?");
+    free(text);
+}
+
 static void say_file(const KerbInspection *x, KerbText *out)
 {
     const KerbModel *m = x->model;
@@ -31,11 +39,8 @@ static void say_file(const KerbInspection *x, KerbText *out)
     if (card->recipe) kerb_text_append(out, "recipe       %s\n", card->recipe);
     if (card->source) kerb_text_append(out, "source       %s\n", card->source);
     if (card->licence) kerb_text_append(out, "licence      %s\n", card->licence);
-    if (card->accuracy) {
-        char *text = json_dumps(card->accuracy, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
-        kerb_text_append(out, "accuracy     %s\n", text ? text : "?");
-        free(text);
-    }
+    say_measured(out, "accuracy", card->accuracy);
+    say_measured(out, "speed", card->speed);
     if (m->assumed.text) kerb_text_append(out, "assumed      %s\n", m->assumed.text);
 }
 

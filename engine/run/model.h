@@ -17,6 +17,7 @@ typedef struct KerbModelInput {
     int channels;    /* 1 or 3 */
     int width_px, height_px;             /* the model's own, 0: free */
     int wanted_width_px, wanted_height_px; /* configuration or card, 0: not said; never against a fixed one */
+    int longer_side_px; /* free sides that are chosen by the frame: the longer one is at most this, before rounding */
     int multiple;    /* free sides that are chosen by the frame are multiples of this */
     KerbColor color; /* never AUTO */
     KerbFit fit;     /* never AUTO */
@@ -52,7 +53,8 @@ void kerb_model_free(KerbModel **model);
 
 /* The network size for frames of `format` (NULL: not known yet). false: it depends on the frames.
  * Rule: the model's own size; else the configuration's; else the card's; else the frame's own aspect: of one side where the other is known,
- * otherwise the frame's size shrunk so that the longer side is at most KERB_FREE_SIDE_PX; rounded to the input's multiple. */
+ * otherwise the frame's size shrunk so that the longer side is at most the card's longer_side (KERB_FREE_SIDE_PX); rounded to the input's
+ * multiple. */
 #define KERB_FREE_SIDE_PX 1024
 #define KERB_FREE_MULTIPLE 32
 bool kerb_model_size(const KerbModel *model, const KerbVideoFormat *format, int *width_px, int *height_px);

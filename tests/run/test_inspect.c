@@ -37,7 +37,7 @@ static KerbConfig plain(void)
 static void test_json(void **state)
 {
     write_model("net.onnx", &(TestModel){ .width = 64, .height = 32, .classes = 5 });
-    write_text("net.json", "{\"name\": \"five\", \"accuracy\": {\"mIoU\": 0.5}, \"licence\": \"MIT\"}");
+    write_text("net.json", "{\"name\": \"five\", \"accuracy\": {\"mIoU\": 0.5}, \"speed\": {\"whole path, ms\": 12.5}, \"licence\": \"MIT\"}");
     KerbConfig config = plain();
     KerbText text = { 0 };
     KerbError error;
@@ -48,12 +48,12 @@ static void test_json(void **state)
     if (!root) fail_msg("%s", where.text);
     const char *name, *layout, *kind;
     int opset, channels, width, classes, convs;
-    double gflop, miou;
+    double gflop, miou, ms;
     json_int_t arena, sum;
-    assert_int_equal(json_unpack(root, "{s:s, s:i, s:{s:s, s:i}, s:[{s:s, s:i}], s:{s:i}, s:F, s:I, s:I, s:{s:F}}", "name", &name, "opset",
+    assert_int_equal(json_unpack(root, "{s:s, s:i, s:{s:s, s:i}, s:[{s:s, s:i}], s:{s:i}, s:F, s:I, s:I, s:{s:F}, s:{s:F}}", "name", &name, "opset",
                                  &opset, "input", "layout", &layout, "width", &width, "outputs", "kind", &kind, "channels", &channels,
                                  "operators", "Conv", &convs, "gflop", &gflop, "arena_bytes", &arena, "sum_bytes", &sum, "accuracy", "mIoU",
-                                 &miou),
+                                 &miou, "speed", "whole path, ms", &ms),
                      0);
     assert_string_equal(name, "five");
     assert_string_equal(layout, "NCHW");
@@ -62,7 +62,7 @@ static void test_json(void **state)
     assert_int_equal(width, 64);
     assert_int_equal(channels, 5);
     assert_int_equal(convs, 1);
-    assert_true(miou == 0.5);
+    assert_true(miou == 0.5 && ms == 12.5);
     /* a 1x1 convolution 3 -> 5: two operations a weight and pixel; a bias is an addition that may be counted */
     double multiply_adds = 2.0 * 64 * 32 * 3 * 5 / 1e9, bias = 64 * 32 * 5 / 1e9;
     assert_true(gflop >= multiply_adds - 1e-9 && gflop <= multiply_adds + bias + 1e-9);

@@ -184,6 +184,7 @@ static void test_card_contradictions(void **state)
     with_card(&free_size, "{\"input\": {\"width\": \"wide\"}}", KERB_ERROR_ASSET, "width|a text|a number");
     with_card(&free_size, "{\"input\": {\"width\": 12.5}}", KERB_ERROR_ASSET, "width|12.5|whole");
     with_card(&free_size, "{\"input\": {\"width\": 0}}", KERB_ERROR_ASSET, "width|0|between");
+    with_card(&free_size, "{\"input\": {\"longer_side\": 0}}", KERB_ERROR_ASSET, "longer_side|0|between");
     with_card(&free_size, "{\"input\": {\"fit\": \"zoom\"}}", KERB_ERROR_ASSET, "zoom|stretch, letterbox, crop");
     with_card(&fixed, "{\"input\": {\"layout\": \"NHWC\"}}", KERB_ERROR_ASSET, "1x3x32x64|the card says which axis");
     with_card(&free_size, "{\"input\": 5}", KERB_ERROR_ASSET, "input|a number|an object");

@@ -154,6 +154,39 @@ static void test_free_size_rule(void **state)
     kerb_close(&k);
 }
 
+/* The card bounds the longer side; the frame's aspect and the multiple stay, and small frames are not enlarged. */
+static void test_longer_side(void **state)
+{
+    static const struct { int w, h, net_w, net_h;
+    } cases[] = {
+        {1280, 720, 640, 352}, {480, 360, 480, 352}, {720, 1280, 352, 640}, {640, 640, 640, 640}, {1242, 375, 640, 192}, {1, 1, 32, 32},
+    };
+    write_model("net.onnx", &(TestModel){ 0 });
+    write_text("net.json", "{ \"input\": { \"longer_side\": 640 } }");
+    KerbPipeline *k = open_model("net.onnx", "ref");
+    KerbStats s;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        set_rgb(k, cases[i].w, cases[i].h);
+        kerb_get_stats(k, &s);
+        assert_int_equal(s.network_width_px, cases[i].net_w);
+        assert_int_equal(s.network_height_px, cases[i].net_h);
+    }
+    kerb_close(&k);
+    write_text("net.json", "{ \"input\": { \"longer_side\": 1500, \"multiple\": 20 } }"); /* beyond the default's bound */
+    k = open_model("net.onnx", "ref");
+    set_rgb(k, 3000, 1000);
+    kerb_get_stats(k, &s);
+    assert_int_equal(s.network_width_px, 1500);
+    assert_int_equal(s.network_height_px, 500);
+    kerb_close(&k);
+    write_text("net.json", "{ \"input\": { \"longer_side\": 640, \"width\": 96, \"height\": 64 } }"); /* a size that is said wins */
+    k = open_model("net.onnx", "ref");
+    kerb_get_stats(k, &s);
+    assert_int_equal(s.network_width_px, 96);
+    kerb_close(&k);
+    unlink("net.json");
+}
+
 static void test_size_of_config_and_card(void **state)
 {
     write_model("net.onnx", &(TestModel){ 0 });
@@ -492,7 +525,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_labels),
         cmocka_unit_test(test_card_maps_channels),
-        cmocka_unit_test(test_free_size_rule),
+        cmocka_unit_test(test_free_size_rule), cmocka_unit_test(test_longer_side),
         cmocka_unit_test(test_size_of_config_and_card),
         cmocka_unit_test(test_where_results_go),
         cmocka_unit_test(test_maps_last_until_the_next_collect),
