@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: MIT
 """Checkpoint of scripts/train/train.py -> ONNX (opset 17) and its model card, checked against PyTorch through ONNX Runtime and through Kerb.
 
-    scripts/export/export.py runs/drive -o models/drive.onnx [--size 640x352 [--fixed]] [--int8 [--frames 100]]
+    scripts/export/export.py runs/drive -o models/drive.onnx [--longer-side 640 | --size 640x352 [--fixed]] [--int8 [--frames 100]]
 
---size is what the card tells Kerb; the file itself takes any size, but for --fixed. --int8 writes a QDQ model
-(int8, symmetric, per channel; ranges from pictures of the training data). Files appear whole or not at all. Exit code 0; 1 the check failed (nothing is written);
-2 wrong usage; 3 checkpoint or data.
+Writes drive.onnx, drive.json (the card: card.py) and drive-curve.png (how training went). --longer-side, or --size, is what the card tells Kerb; the file itself takes any
+size, but for --fixed. --int8 writes a QDQ model (int8, symmetric, per channel; ranges from pictures of the training data). Files appear whole or not at all. Exit code 0;
+1 the check failed (nothing is written); 2 wrong usage; 3 checkpoint or data.
 """
 import argparse
-import json
 import os
 import pathlib
 import subprocess
@@ -21,6 +20,7 @@ import torch
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts/train"))
+import card  # noqa: E402
 import checkpoint  # noqa: E402
 from augment import as_tensor  # noqa: E402
 from data import DataError, open_data  # noqa: E402
@@ -28,7 +28,6 @@ from train import best_of, trained  # noqa: E402
 
 OPSET = 17
 LEAST = {"ONNX Runtime": 0.9999, "Kerb": 0.9999}  # share of pixels with the same label
-LICENCES = {"camvid": "MIT (code); weights learned from CamVid, CC BY-NC 4.0: not for commercial use", "testsrc": "MIT", "m2nist": "MIT"}
 
 
 class Failed(Exception):
@@ -104,7 +103,7 @@ def quantize(net, source, target, state, frames):
     """QDQ by ONNX Runtime's tools: symmetric int8, weights per channel, activations by the ranges of `frames` training pictures."""
     from onnxruntime import quantization as q
     o = state["options"]
-    data = open_data(o["data"], None if o["root"] in (None, "None") else o["root"], o["split"].split("+")[0])
+    data = open_data(o["data"], None if o["root"] in (None, "None") else o["root"], o["split"].split("+")[0], o.get("merge", ()))
     grey = channels_of(net) == 1
 
     class Reader(q.CalibrationDataReader):
@@ -128,50 +127,20 @@ def quantize(net, source, target, state, frames):
                           extra_options={"ActivationSymmetric": True, "WeightSymmetric": True})
 
 
-# ---- the card
+# ---- files
 
 
-def card_of(state, name, size, free, int8):
-    o, judged = state["options"], [e for e in state["log"] if "miou" in e]
-    best = max(judged, key=lambda e: e["miou"]) if judged else None
-    words = ["scripts/train/train.py"]
-    defaults = {"epochs": 60, "batch": 8, "seed": 1}
-    for key in ("model", "backbone", "pretrained", "width", "data", "split", "crop", "scale", "weather", "no_flip", "plain", "loss", "class_weights", "border", "epochs", "batch",
-                "optimizer", "lr", "encoder_lr", "weight_decay", "schedule", "warm_up", "ema", "seed"):
-        value = o.get(key)
-        if value is True:
-            words.append(f"--{key.replace('_', '-')}")
-        elif value not in (None, False, 0, 0.0, "none") or key in defaults:
-            text = "x".join(map(str, value)) if key == "crop" else ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-            words.append(f"--{key.replace('_', '-')} {text}")
-    words += [f"--option {item}" for item in o["option"]]
-    gray = o["model"] == "m2nist-fcn"
-    mean, std = ([state["mean"][0]], [state["std"][0]]) if gray else (state["mean"], state["std"])
-    card = {
-        "card": 1, "name": name, "description": f"{o['model']}{' on ' + o['backbone'] if o['backbone'] else ''}, {len(state['classes'])} classes" + (", int8 (QDQ)" if int8 else ""),
-        "input": {"width": size[0], "height": size[1], "color": "GRAY" if gray else "RGB", "scale": 1, "mean": [round(v, 3) for v in mean],
-                  "std": [round(v, 3) for v in std], "fit": "stretch", **({"multiple": build_multiple(o["model"])} if free else {})},
-        "classes": [{**c, **({"background": True} if c["name"] == "background" else {})} for c in state["classes"]],
-        "data": f"{o['data']}, split {o['split']}; docs/data.md has its terms", "recipe": " ".join(words), "licence": LICENCES.get(o["data"], f"as the terms of {o['data']} allow"),
-    }
-    if best:
-        card["accuracy"] = {"mIoU": round(100 * best["miou"], 2), "pixel accuracy": round(100 * best["pixel_accuracy"], 2), "on": f"{o['data']} val, at the pictures' own size, epoch {best['epoch']}",
-                            "IoU": {c["name"]: None if v is None else round(100 * v, 1) for c, v in zip(state["classes"], best["iou"])}}
-    return card
-
-
-def build_multiple(model):
-    from nets import NETS
-    return max(NETS[model][1], 1)
-
-
-def place(model, card, out):
-    """Both files under their names, the model last: an interrupted export leaves none, or what was there."""
-    with open(out.with_suffix(".json.part"), "w") as f:
-        json.dump(card, f, indent=2)
-        f.write("\n")
-    os.replace(out.with_suffix(".json.part"), out.with_suffix(".json"))
-    os.replace(model, out)
+def place(files, out):
+    """{suffix: bytes, or the path of a file that moves} under the names that belong to `out`, the model last: an interrupted export leaves none, or what was there."""
+    for suffix, content in files.items():
+        target = out.with_name(out.stem + suffix)
+        part = content if isinstance(content, pathlib.Path) else target.with_name(target.name + ".part")
+        try:
+            if part != content:
+                part.write_bytes(content)
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def size_of(text):
@@ -179,11 +148,19 @@ def size_of(text):
     return int(w), int(h)
 
 
+def command(o, run):
+    """This export as the recipe names it."""
+    out = f"models/{o.out.name}" if o.out.parent.name == "models" else o.out.name
+    size = ["--longer-side", str(o.longer_side)] if o.longer_side else ["--size", "x".join(map(str, o.size))] if o.size else []
+    return ["scripts/export/export.py", f"runs/{run}", "-o", out, *size, *(["--fixed"] if o.fixed else []), *(["--int8", "--frames", str(o.frames)] if o.int8 else [])]
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("run", type=pathlib.Path, help="folder of a run (its best.pt is taken) or a checkpoint")
     p.add_argument("-o", "--out", type=pathlib.Path, required=True)
     p.add_argument("--size", type=size_of, metavar="WxH", help="what the card says; default: the pictures' own, rounded to the network's multiple")
+    p.add_argument("--longer-side", type=int, metavar="PX", help="the card leaves the size to the frame's, the longer side at most this")
     p.add_argument("--fixed", action="store_true", help="the file takes that size alone (default: any)")
     p.add_argument("--int8", action="store_true")
     p.add_argument("--frames", type=int, default=100, help="pictures for the ranges of int8")
@@ -194,9 +171,12 @@ def main():
         state = checkpoint.load(best_of(o.run))
         net = trained(state)
         m = net.multiple
+        if o.longer_side and (o.size or o.fixed or o.longer_side < m):
+            p.error(f"--longer-side goes without --size and --fixed, and is {m} or more")
         size = o.size or tuple(max(m, s // m * m) for s in state["options"]["crop"])
         if size[0] % m or size[1] % m:
             p.error(f"{state['options']['model']} takes sides that are multiples of {m}, not {size[0]}x{size[1]}")
+        states = card.chain(o.run, state)
         o.out.parent.mkdir(parents=True, exist_ok=True)
         write_onnx(net, beside, size, not o.fixed)
         check(net, beside, [size] if o.fixed else [size, (max(m, size[0] // 2 // m * m), max(m, size[1] // 2 // m * m))], o.kerb)
@@ -204,8 +184,11 @@ def main():
             quantized = o.out.with_name(o.out.stem + ".int8.part.onnx")
             quantize(net, beside, quantized, state, o.frames)
             os.replace(quantized, beside)
-        place(beside, card_of(state, o.out.stem, size, not o.fixed, o.int8), o.out)
-        print(f"wrote {o.out} ({o.out.stat().st_size / 1e6:.1f} MB) and {o.out.with_suffix('.json').name}")
+        told = ("longer_side", o.longer_side) if o.longer_side else ("width", size[0], "height", size[1])
+        curve = card.curve_png(o.run, state, o.out.stem)
+        text = card.as_json(card.card_of(states, o.out.stem, told, not o.fixed, o.int8, command(o, card.name_of(o.run))))
+        place({**({"-curve.png": curve} if curve else {}), ".json": text.encode(), ".onnx": beside}, o.out)
+        print(f"wrote {o.out} ({o.out.stat().st_size / 1e6:.1f} MB), {o.out.with_suffix('.json').name}{' and ' + o.out.stem + '-curve.png' if curve else ''}")
         return 0
     except (checkpoint.CheckpointError, DataError) as error:
         print(f"export: {error}", file=sys.stderr)

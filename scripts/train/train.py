@@ -54,7 +54,7 @@ def pair(text):
     return float(a), float(b)
 
 
-def parse_options(argv=None):
+def parser_of():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     g = p.add_argument_group("network")
     g.add_argument("--model", default="light", choices=NETS, metavar="NAME", help=", ".join(NETS))
@@ -67,6 +67,7 @@ def parse_options(argv=None):
     g = p.add_argument_group("data")
     g.add_argument("--data", default="camvid", choices=DATA, metavar="NAME", help=", ".join(DATA))
     g.add_argument("--root", type=pathlib.Path, help="its folder (default: KERB_DATA/NAME)")
+    g.add_argument("--merge", action="append", default=[], metavar="NAME=CLASS,...", help="one class of several; what no --merge names becomes the background (road=road)")
     g.add_argument("--split", default="train", help="train, or train+val for the final weights of a recipe")
     g.add_argument("--crop", type=size, default=(416, 320), metavar="WxH", help="size that is trained on (default 416x320)")
     g.add_argument("--scale", type=pair, default=(0.6, 1.8), metavar="A,B", help="pictures are scaled by A to B before the crop")
@@ -97,6 +98,11 @@ def parse_options(argv=None):
     g.add_argument("--eval-every", type=int, default=5, help="epochs")
     g.add_argument("--out", type=pathlib.Path, help="folder of the run")
     g.add_argument("--resume", type=pathlib.Path, metavar="OUT", help="goes on with a run; its options are kept, --epochs may not change")
+    return p
+
+
+def parse_options(argv=None):
+    p = parser_of()
     o = p.parse_args(argv)
     if not o.out and not o.resume:
         p.error("--out says where the run is kept (or --resume which one goes on)")
@@ -257,9 +263,9 @@ class Run:
         random.seed(o.seed)
         np.random.seed(o.seed)
         torch.manual_seed(o.seed)
-        parts = [open_data(o.data, o.root, s) for s in o.split.split("+")]
+        parts = [open_data(o.data, o.root, s, o.merge) for s in o.split.split("+")]
         self.train = parts[0] if len(parts) == 1 else Joined(parts)
-        self.val = open_data(o.data, o.root, "val")
+        self.val = open_data(o.data, o.root, "val", o.merge)
         check_classes(self.train)
         self.classes = self.train.classes
         self.net = build(o.model, len(self.classes), **net_options(o)).to(self.device)
@@ -316,7 +322,7 @@ class Run:
     def state(self):
         return {"net": self.net.state_dict(), "average": self.average.net.state_dict() if self.average else None, "average_steps": self.average.n if self.average else 0,
                 "optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict(), "epoch": self.epoch, "step": self.step, "best": self.best, "log": self.log,
-                "torch_rng": torch.get_rng_state(), "classes": self.classes, "mean": list(self.mean), "std": list(self.std),
+                "torch_rng": torch.get_rng_state(), "classes": self.classes, "mean": list(self.mean), "std": list(self.std), "pictures": len(self.train), "made": getattr(self.train, "made", None),
                 "options": {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in vars(self.o).items()}}
 
     def restore(self, state):
@@ -484,7 +490,7 @@ def cpu_flags():
 def resumed(o):
     """The run of o.resume with its own options; the machine's (device, workers, threads) are this call's."""
     state = checkpoint.load(o.resume / "last.pt")
-    kept = argparse.Namespace(**state["options"])
+    kept = argparse.Namespace(**vars(parse_options(["--out", str(o.resume)])) | state["options"])  # options younger than the run: their defaults
     kept.root = pathlib.Path(kept.root) if kept.root else None
     kept.out, kept.resume = o.resume, o.resume
     kept.teacher = pathlib.Path(kept.teacher) if kept.teacher else None

@@ -3,6 +3,8 @@
 import json
 import pathlib
 import resource
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +14,13 @@ import unittest
 
 from train_case import BUILD, ROOT, make_folder
 
+import onnx
 import torch
+from PIL import Image
 
+import card
 import checkpoint
+from train import parse_options, trained
 
 SMALL = ["--model", "unet", "--option", "base=4", "--data", "folder", "--crop", "48x32", "--scale", "1,1", "--batch", "2", "--threads", "1", "--workers", "0", "--amp", "off", "--eval-every", "1"]
 
@@ -48,11 +54,47 @@ class Training(unittest.TestCase):
         self.assertGreater(max(e["miou"] for e in log), 0.9)
         done = self.export("--size", "64x32")
         self.assertIn("Kerb: 100.0", done.stdout)
-        card = json.loads((self.root / "net.json").read_text())
-        self.assertEqual((card["input"]["width"], card["input"]["multiple"]), (64, 16))
-        self.assertEqual([c["id"] for c in card["classes"]], [0, 7])
-        self.assertIn("--class-weights median", card["recipe"])
-        self.assertGreater(card["accuracy"]["mIoU"], 90)
+        found = json.loads((self.root / "net.json").read_text())
+        self.assertEqual((found["input"]["width"], found["input"]["multiple"]), (64, 16))
+        self.assertEqual([c["id"] for c in found["classes"]], [0, 7])
+        self.assertGreater(found["accuracy"]["mIoU"], 90)
+        self.assertLess((self.root / "net-curve.png").stat().st_size, 60000)
+        with Image.open(self.root / "net-curve.png") as curve:
+            self.assertEqual(curve.size, (700, 400))
+        model = onnx.load(self.root / "net.onnx")
+        self.assertNotIn("BatchNormalization", {n.op_type for n in model.graph.node}, "norms are folded into the convolutions")
+        self.assertLess((self.root / "net.onnx").stat().st_size, 4 * sum(p.numel() for p in trained(checkpoint.load(self.out / "best.pt")).parameters()) + 40000)
+        self.same_options(found["recipe"].split(" && ")[0], self.out)
+
+    def same_options(self, command, run):
+        """The card's command asks for the very run that was made."""
+        program, *words = shlex.split(command)
+        self.assertEqual(program, "scripts/train/train.py")
+        asked, had = vars(parse_options(words)), checkpoint.load(run / "best.pt")["options"]
+        for key in had.keys() - card.MACHINE - {"init", "teacher"}:
+            same = list(had[key]) if isinstance(had[key], (tuple, list)) else had[key]
+            self.assertEqual(list(asked[key]) if isinstance(asked[key], (tuple, list)) else asked[key], same, key)
+
+    def test_runs_that_follow_each_other(self):
+        """--init of another run: classes merged, two commands, the last one's size rule."""
+        first, self.out = self.out, self.root / "second"
+        self.run_it([*self.command("--epochs", 1, "--out", first, "--pretrained", "--backbone", "efficientnet-lite0", small=[*SMALL[4:], "--model", "light"])])
+        self.run_it(self.command("--epochs", 2, "--init", first, "--merge", "it=thing", "--backbone", "efficientnet-lite0", "--freeze", 3, small=[*SMALL[4:], "--model", "light"]))
+        self.export("--longer-side", 64, "--size", "64x32", expect=2)
+        self.export("--longer-side", 64)
+        found = json.loads((self.root / "net.json").read_text())
+        self.assertEqual((found["input"]["longer_side"], found["input"]["multiple"], "width" in found["input"]), (64, 32, False))
+        self.assertEqual([c["name"] for c in found["classes"]], ["background", "it"])
+        self.assertTrue(found["classes"][0]["background"])
+        self.assertIn("Apache-2.0", found["data"])
+        one, two, export = found["recipe"].split(" && ")
+        self.same_options(one, first)
+        self.same_options(two, self.out)
+        self.assertIn("--init runs/run", two)
+        self.assertEqual(export, "scripts/export/export.py runs/second -o net.onnx --longer-side 64")
+        shutil.rmtree(first)
+        done = self.export("--longer-side", 64, expect=3)
+        self.assertIn("run", done.stderr)
 
     def test_eval_in_kerb_is_the_same(self):
         """The network at the pictures' own size: what the element's path gives differs by rounding alone."""

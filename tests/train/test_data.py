@@ -81,6 +81,19 @@ class Layouts(Scratch):
         self.assertEqual([c["id"] for c in data.classes], [0, 7])
         self.assertEqual(check_classes(data).sum(), 6 * 48 * 32)
 
+    def test_merged_classes(self):
+        write(self.root / "val/images/a.png", np.zeros((1, 6, 3)))
+        write(self.root / "val/labels/a.png", [[0, 3, 4, 8, 10, 11]])
+        data = open_data("camvid", self.root, "val", ["way=road,pavement", "car=car"])
+        self.assertEqual([c["name"] for c in data.classes], ["background", "way", "car"])
+        self.assertEqual(data.classes[1]["color"], [128, 64, 128])
+        self.assertEqual(data[0][1].tolist(), [[0, 1, 1, 2, 0, VOID]])
+        every = [f"{n}={n}" for n in ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian")]
+        self.assertEqual(len(open_data("camvid", self.root, "val", [*every[:9], "people=pedestrian,cyclist"]).classes), 10)  # no background: all are named
+        for wrong, word in ((["road=street"], "street.*sky, building"), (["a=road", "b=road"], "road is named 2 times"), (["a=road", "a=car"], "two of it"), (["road"], "no class ''")):
+            with self.assertRaisesRegex(ValueError, word):
+                open_data("camvid", self.root, "val", wrong)
+
     def test_testsrc_keeps_its_val_apart(self):
         a, b = open_data("testsrc", None, "train"), open_data("testsrc", None, "val")
         picture, labels = a[3]

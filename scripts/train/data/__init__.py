@@ -4,14 +4,15 @@ import os
 import pathlib
 
 from . import camvid, cityscapes, folder, kitti_road, m2nist, pets, testsrc
+from .merged import Merged
 from .pairs import VOID, DataError, check_classes
 
 __all__ = ["DATA", "VOID", "DataError", "check_classes", "open_data"]
 DATA = {"camvid": camvid, "cityscapes": cityscapes, "kitti-road": kitti_road, "pets": pets, "m2nist": m2nist, "folder": folder, "testsrc": testsrc}
 
 
-def open_data(name, root=None, split="train"):
-    """DataError where it is missing or unsound. root None: KERB_DATA/NAME (default ../shared/data beside the repository)."""
+def open_data(name, root=None, split="train", merge=()):
+    """merge: merged.py. DataError where it is missing or unsound. root None: KERB_DATA/NAME (default ../shared/data beside the repository)."""
     if name not in DATA:
         raise DataError(f"there is no data set {name}; there are: {', '.join(DATA)}")
     if root is None:
@@ -20,4 +21,4 @@ def open_data(name, root=None, split="train"):
     data = DATA[name].open_data(pathlib.Path(root), split)
     if not len(data):
         raise DataError(f"{root}: the split {split} is empty")
-    return data
+    return Merged(data, merge) if merge else data

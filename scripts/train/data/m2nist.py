@@ -40,6 +40,8 @@ class M2nist:
             self.pictures, self.masks = (np.load(folder / f"{n}.npy", mmap_mode="r") for n in ("combined", "segmented"))
         except (OSError, ValueError) as error:
             raise DataError(f"{folder}: {error}: {WHAT}") from error
+        made = folder.parent / "made.txt"
+        self.made = made.read_text().strip() if made.exists() else None  # the command that built it
         if self.pictures.ndim != 3 or self.masks.shape != (*self.pictures.shape, 11) or not len(self.pictures):
             raise DataError(f"{folder}: combined.npy is {self.pictures.shape} and segmented.npy {self.masks.shape}; (n, 64, 84) and (n, 64, 84, 11) are expected: {WHAT}")
 
