@@ -220,8 +220,10 @@ static void kerb_check_depthwise_once(KerbFixture *f, bool bf16, int channels, i
     const int room = width + 2 * pad - (kernel - 1) * dilation - 1, out = room < 0 ? 0 : room / stride + 1, step = channels + gap,
               unit = bf16 ? 2 : 4;
     if (!out) return;
+    const int x0 = timed || out < 10 ? 0 : kerb_fixture_int(f, 0, 2), x1 = timed || out < 10 ? out : out - kerb_fixture_int(f, 0, 2),
+              weight_step = channels + (timed ? 0 : kerb_fixture_int(f, 0, 2));
     const size_t row = (size_t)((width - 1) * step + channels), target = (size_t)((out - 1) * step + channels),
-                 weights = (size_t)(kernel * kernel * channels);
+                 weights = (size_t)((kernel * kernel - 1) * weight_step + channels);
     void *rows[7], *a = bf16 ? (void *)kerb_guarded_bf16(f, target) : (void *)kerb_guarded_floats(f, target),
                    *b = kerb_guarded(target * (size_t)unit);
     memcpy(b, a, target * (size_t)unit);
@@ -235,7 +237,8 @@ static void kerb_check_depthwise_once(KerbFixture *f, bool bf16, int channels, i
                                .source_width = width,
                                .target = b,
                                .target_step = step,
-                               .x1 = out,
+                               .x0 = x0,
+                               .x1 = x1,
                                .channels = channels,
                                .kernel_h = kernel,
                                .kernel_w = kernel,
@@ -243,6 +246,7 @@ static void kerb_check_depthwise_once(KerbFixture *f, bool bf16, int channels, i
                                .dilation = dilation,
                                .pad_left = pad,
                                .weights = w,
+                               .weight_step = weight_step,
                                .epilogue = {.bias = bias, .slope = slope, .clip = kerb_fixture_int(f, 0, 1), .hi = 6}},
                               bf16};
     KerbDepthwise reference = call.d;
@@ -266,12 +270,14 @@ static void kerb_check_depthwise_once(KerbFixture *f, bool bf16, int channels, i
 
 void kerb_check_depthwise(KerbFixture *f)
 {
-    for (int i = 0; i < 120; i++) {
+    for (int i = 0; i < 240; i++) {
         kerb_check_depthwise_once(f, i & 1, kerb_fixture_int(f, 1, 50), kerb_fixture_int(f, 1, 40), kerb_fixture_int(f, 1, 7),
                                   kerb_fixture_int(f, 1, 3), kerb_fixture_int(f, 1, 3), false);
     }
     kerb_check_depthwise_once(f, false, 96, 64, 3, 1, 1, true);
     kerb_check_depthwise_once(f, false, 96, 64, 3, 2, 1, true);
     kerb_check_depthwise_once(f, false, 96, 64, 5, 1, 1, true);
+    kerb_check_depthwise_once(f, false, 96, 64, 5, 2, 1, true);
+    kerb_check_depthwise_once(f, false, 96, 64, 3, 1, 2, true);
     kerb_check_depthwise_once(f, true, 96, 64, 3, 1, 1, true);
 }

@@ -14,54 +14,90 @@ static bool kerb_depthwise_applies(const KerbConv *c)
            s->source_bf16 == s->target_bf16 && !(s->unary && s->source_bf16);
 }
 
+/* Weights lie by group of channels, then by tap: what a group needs is close together. */
+typedef struct KerbDepthwiseWay {
+    int width; /* channels of a group */
+    int runs;  /* of pixels, in a row */
+} KerbDepthwiseWay;
+
 static void kerb_depthwise_free(KerbConv *c)
 {
     kerb_free(&c->packed);
+    free(c->own);
+    c->own = NULL;
 }
+
+#define RUN_PIXELS 32 /* at least: long enough for the kernel, and so short that a run of few channels does not leave the caches */
 
 static KerbStatus kerb_depthwise_prepare(KerbConv *c, KerbError *error)
 {
-    size_t taps = (size_t)(c->s.kh * c->s.kw), channels = (size_t)c->s.oc;
-    c->packed_bytes = taps * channels * sizeof(float);
+    const KerbConvSpec *s = &c->s;
+    KerbDepthwiseWay *way = c->own = calloc(1, sizeof *way);
+    const bool common = s->dw == 1 && s->sw <= 2 && (s->kw == 3 || s->kw == 5); /* others gain nothing, and lose by more calls */
+    const size_t taps = (size_t)(s->kh * s->kw), lanes = (size_t)c->net->k->lanes, channels = (size_t)s->oc,
+                 width = common ? 2 * lanes : (channels + lanes - 1) / lanes * lanes, groups = (channels + width - 1) / width;
+    c->packed_bytes = taps * groups * width * sizeof(float);
     float *w = c->packed = kerb_alloc(c->packed_bytes);
-    if (!w) return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for %zu bytes of packed weights", c->packed_bytes);
-    for (size_t t = 0; t < taps; t++) {
-        for (size_t i = 0; i < channels; i++) w[t * channels + i] = c->weights[i * taps + t];
+    if (!w || !way) {
+        kerb_depthwise_free(c);
+        return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for %zu bytes of packed weights", c->packed_bytes);
     }
+    for (size_t i = 0; i < channels; i++) {
+        for (size_t t = 0; t < taps; t++) w[i / width * width * taps + t * width + i % width] = c->weights[i * taps + t];
+    }
+    way->width = (int)width;
+    way->runs = common && s->ow > RUN_PIXELS ? s->ow / RUN_PIXELS : 1;
     return KERB_OK;
 }
 
+/* The rows of the source that row `index` of the target (counted over all pictures) sees, from channel `first` on. */
+static void kerb_depthwise_rows(const KerbConv *c, int index, int first, const void *rows[MAX_ROWS])
+{
+    const KerbConvSpec *s = &c->s;
+    const size_t unit = s->source_bf16 ? 2 : 4, row_bytes = (size_t)s->iw * (size_t)s->source_step * unit;
+    const int image = index / s->oh, y = index % s->oh;
+    const char *source = (const char *)c->source + (size_t)image * (size_t)s->ih * row_bytes + (size_t)first * unit;
+    for (int ky = 0; ky < s->kh; ky++) {
+        const int sy = y * s->sh - s->pad_top + ky * s->dh;
+        rows[ky] = sy >= 0 && sy < s->ih ? source + (size_t)sy * row_bytes : NULL;
+    }
+}
+
+/* Two vectors of channels at a time along a run: what the kernel reads again, row after row of the window, is then in the first-level cache.
+ * Several rows of the target at a time, and longer runs, were slower: memory wants to be read in order. */
 static void kerb_depthwise_row(void *arg, int index, int thread)
 {
     const KerbConv *c = arg;
     const KerbConvSpec *s = &c->s;
+    const KerbDepthwiseWay *way = c->own;
     const size_t unit = s->source_bf16 ? 2 : 4;
-    int image = index / s->oh, y = index % s->oh;
+    char *target = (char *)c->target + (size_t)index * (size_t)s->ow * (size_t)s->target_step * unit;
     const void *rows[MAX_ROWS];
-    for (int ky = 0; ky < s->kh; ky++) {
-        int sy = y * s->sh - s->pad_top + ky * s->dh;
-        bool inside = sy >= 0 && sy < s->ih;
-        rows[ky] =
-            inside ? (const char *)c->source + ((size_t)image * (size_t)s->ih + (size_t)sy) * (size_t)s->iw * (size_t)s->source_step * unit
-                   : NULL;
-    }
     KerbDepthwise d = {.rows = rows,
                        .source_step = s->source_step,
                        .source_width = s->iw,
                        .target_step = s->target_step,
-                       .x1 = s->ow,
-                       .channels = s->oc,
                        .kernel_h = s->kh,
                        .kernel_w = s->kw,
                        .stride = s->sw,
                        .dilation = s->dw,
                        .pad_left = s->pad_left,
-                       .weights = c->packed,
+                       .weight_step = way->width,
                        .epilogue = c->act.finish};
-    d.epilogue.bias = c->bias;
-    d.target = (char *)c->target + (size_t)index * (size_t)s->ow * (size_t)s->target_step * unit;
-    c->net->k->depthwise[s->source_bf16](&d);
-    for (int x = 0; s->unary && x < s->ow; x++) kerb_cpu_act_run(c->net->k, &c->act, (float *)d.target + x * s->target_step, (size_t)s->oc);
+    for (int run = 0; run < way->runs; run++) {
+        d.x0 = (int)((int64_t)s->ow * run / way->runs);
+        d.x1 = (int)((int64_t)s->ow * (run + 1) / way->runs);
+        for (int first = 0; first < s->oc; first += way->width) {
+            kerb_depthwise_rows(c, index, first, rows);
+            d.channels = s->oc - first < way->width ? s->oc - first : way->width;
+            d.weights = (const float *)c->packed + (ptrdiff_t)first * s->kh * s->kw;
+            d.epilogue.bias = c->bias ? c->bias + first : NULL;
+            d.epilogue.slope = c->act.finish.slope ? c->act.finish.slope + first : NULL;
+            d.target = target + (size_t)first * unit;
+            c->net->k->depthwise[s->source_bf16](&d);
+        }
+    }
+    for (int x = 0; s->unary && x < s->ow; x++) kerb_cpu_act_run(c->net->k, &c->act, (float *)target + x * s->target_step, (size_t)s->oc);
 }
 
 static KerbStatus kerb_depthwise_run(KerbConv *c)

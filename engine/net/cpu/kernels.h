@@ -54,7 +54,8 @@ typedef struct KerbDepthwise {
     ptrdiff_t target_step;
     int x0, x1, channels;
     int kernel_h, kernel_w, stride, dilation, pad_left;
-    const float *weights;  /* [kernel_h*kernel_w][channels] */
+    const float *weights;  /* [kernel_h*kernel_w][weight_step]: `channels` of each */
+    ptrdiff_t weight_step;
     KerbEpilogue epilogue; /* no residual */
 } KerbDepthwise;
 

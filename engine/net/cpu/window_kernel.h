@@ -15,84 +15,143 @@ static inline void P_NAME(put)(PICTURE *p, v_t v, int n)
         P_STORE_N(p, v, n);
 }
 
-/* `pixels` neighbours whose whole windows lie inside; n lanes from channel c on. kernel sizes are constants after inlining where they
- * matter. */
-static inline __attribute__((always_inline)) void P_NAME(depthwise_block)(const KerbDepthwise *d, int x, int c, int n, const int pixels,
-                                                                          const int kernel_h, const int kernel_w)
+/* Weights of tap (ky, 0) for channels c, c+1, ... */
+static inline const float *P_NAME(depthwise_weights)(const KerbDepthwise *d, int ky, int c)
 {
-    v_t sums[8];
-    v_t bias = d->epilogue.bias ? v_load_n(d->epilogue.bias + c, n) : v_zero();
-#pragma GCC unroll 8
-    for (int p = 0; p < pixels; p++) sums[p] = bias;
-    for (int ky = 0; ky < kernel_h; ky++) {
-        if (!d->rows[ky]) continue;
-        const PICTURE *row = (const PICTURE *)d->rows[ky] + (ptrdiff_t)(x * d->stride - d->pad_left) * d->source_step + c;
-        for (int kx = 0; kx < kernel_w; kx++, row += d->dilation * d->source_step) {
-            v_t w = n == VL ? v_load(d->weights + (ptrdiff_t)(ky * kernel_w + kx) * d->channels + c)
-                            : v_load_n(d->weights + (ptrdiff_t)(ky * kernel_w + kx) * d->channels + c, n);
-#pragma GCC unroll 8
-            for (int p = 0; p < pixels; p++) sums[p] = v_fma(P_NAME(get)(row + p * d->stride * d->source_step, n), w, sums[p]);
-        }
-    }
-    v_t slope = d->epilogue.slope ? v_load_n(d->epilogue.slope + c, n) : v_zero();
-    PICTURE *target = (PICTURE *)d->target + x * d->target_step + c;
-#pragma GCC unroll 8
-    for (int p = 0; p < pixels; p++) P_NAME(put)(target + p * d->target_step, v_finish(sums[p], &d->epilogue, slope), n);
+    return d->weights + ky * d->kernel_w * d->weight_step + c;
 }
 
-/* One pixel near an edge. */
-static void P_NAME(depthwise_edge)(const KerbDepthwise *d, int x)
+/* Sums of `pixels` neighbours from x on, n lanes from channel c on: epilogue and stores. */
+static inline __attribute__((always_inline)) void P_NAME(depthwise_store)(const KerbDepthwise *d, int x, int c, int n, const v_t *sums,
+                                                                          const int pixels)
 {
-    int left = x * d->stride - d->pad_left;
-    for (int c = 0; c < d->channels; c += VL) {
-        int n = d->channels - c < VL ? d->channels - c : VL;
-        v_t sum = d->epilogue.bias ? v_load_n(d->epilogue.bias + c, n) : v_zero();
-        for (int ky = 0; ky < d->kernel_h; ky++) {
-            for (int kx = 0; d->rows[ky] && kx < d->kernel_w; kx++) {
-                int sx = left + kx * d->dilation;
-                if (sx < 0 || sx >= d->source_width) continue;
-                sum = v_fma(P_NAME(get)((const PICTURE *)d->rows[ky] + sx * d->source_step + c, n),
-                            v_load_n(d->weights + (ptrdiff_t)(ky * d->kernel_w + kx) * d->channels + c, n), sum);
+    const KerbEpilogue e = d->epilogue; /* read before the first store: the compiler must take it that a store changes it */
+    const v_t slope = e.slope ? v_load_n(e.slope + c, n) : v_zero();
+    const ptrdiff_t step = d->target_step;
+    PICTURE *target = (PICTURE *)d->target + x * step + c;
+#pragma GCC unroll 8
+    for (int p = 0; p < pixels; p++) P_NAME(put)(target + p * step, v_finish(sums[p], &e, slope), n);
+}
+
+#define DEPTHWISE_PIXELS 8
+/* DEPTHWISE_PIXELS neighbours of a window without dilation: each source pixel is read once for all sums that want it. kernel_w and stride
+ * are constants after inlining. `checked`: some of the source pixels lie outside and are left out. Sums are made in the order of the taps,
+ * whichever way. */
+static inline __attribute__((always_inline)) void P_NAME(depthwise_block)(const KerbDepthwise *d, int x, int c, const int n, const int kernel_w,
+                                                                          const int stride, const bool checked)
+{
+    enum { PIXELS = DEPTHWISE_PIXELS };
+    const int left = x * stride - d->pad_left, reach = (PIXELS - 1) * stride + kernel_w;
+    const int first = left < 0 ? -left : 0, past = d->source_width - left; /* of the source pixels that are inside */
+    const ptrdiff_t step = d->source_step;
+    v_t sums[PIXELS];
+    const v_t bias = d->epilogue.bias ? v_load_n(d->epilogue.bias + c, n) : v_zero();
+#pragma GCC unroll 8
+    for (int p = 0; p < PIXELS; p++) sums[p] = bias;
+    for (int ky = 0; ky < d->kernel_h; ky++) {
+        if (!d->rows[ky]) continue;
+        const PICTURE *row = (const PICTURE *)d->rows[ky] + left * step + c;
+        const float *weights = P_NAME(depthwise_weights)(d, ky, c);
+        v_t w[5];
+#pragma GCC unroll 5
+        for (int kx = 0; kx < kernel_w; kx++) w[kx] = n == VL ? v_load(weights + kx * d->weight_step) : v_load_n(weights + kx * d->weight_step, n);
+#pragma GCC unroll 20
+        for (int i = 0; i < reach; i++) {
+            if (checked && (i < first || i >= past)) continue;
+            const v_t v = P_NAME(get)(row + i * step, n);
+#pragma GCC unroll 5
+            for (int kx = 0; kx < kernel_w; kx++) {
+                const int p = (i - kx) / stride;
+                if (i >= kx && p * stride == i - kx && p < PIXELS) sums[p] = v_fma(v, w[kx], sums[p]);
             }
         }
-        v_t slope = d->epilogue.slope ? v_load_n(d->epilogue.slope + c, n) : v_zero();
-        P_NAME(put)((PICTURE *)d->target + x * d->target_step + c, v_finish(sum, &d->epilogue, slope), n);
+    }
+    P_NAME(depthwise_store)(d, x, c, n, sums, PIXELS);
+}
+
+/* A row of at least DEPTHWISE_PIXELS; the last block reaches back over pixels that are done, which get the same values again. */
+static inline __attribute__((always_inline)) void P_NAME(depthwise_row)(const KerbDepthwise *d, const int kernel_w, const int stride)
+{
+    const int reach = (DEPTHWISE_PIXELS - 1) * stride + kernel_w;
+    for (int c = 0; c < d->channels; c += VL) {
+        const int n = d->channels - c < VL ? d->channels - c : VL;
+        for (int x = d->x0; x < d->x1; x += DEPTHWISE_PIXELS) {
+            if (x > d->x1 - DEPTHWISE_PIXELS) x = d->x1 - DEPTHWISE_PIXELS;
+            const int left = x * stride - d->pad_left;
+            if (n < VL)
+                P_NAME(depthwise_block)(d, x, c, n, kernel_w, stride, true);
+            else if (left < 0 || left + reach > d->source_width)
+                P_NAME(depthwise_block)(d, x, c, VL, kernel_w, stride, true);
+            else
+                P_NAME(depthwise_block)(d, x, c, VL, kernel_w, stride, false);
+        }
     }
 }
 
-static inline __attribute__((always_inline)) void P_NAME(depthwise_inside)(const KerbDepthwise *d, int x0, int x1, const int kernel_h,
-                                                                           const int kernel_w)
+/* Any window: `pixels` neighbours that all see columns kx0..kx1 of it. */
+static inline __attribute__((always_inline)) void P_NAME(depthwise_any)(const KerbDepthwise *d, int x, int c, int n, int kx0, int kx1,
+                                                                        const int pixels)
 {
-    int x = x0;
-    for (; x + 8 <= x1; x += 8) {
-        int c = 0;
-        for (; c + VL <= d->channels; c += VL) P_NAME(depthwise_block)(d, x, c, VL, 8, kernel_h, kernel_w);
-        if (c < d->channels) P_NAME(depthwise_block)(d, x, c, d->channels - c, 8, kernel_h, kernel_w);
+    v_t sums[DEPTHWISE_PIXELS];
+    const v_t bias = d->epilogue.bias ? v_load_n(d->epilogue.bias + c, n) : v_zero();
+    const ptrdiff_t step = d->source_step;
+#pragma GCC unroll 8
+    for (int p = 0; p < pixels; p++) sums[p] = bias;
+    for (int ky = 0; ky < d->kernel_h; ky++) {
+        if (!d->rows[ky]) continue;
+        const PICTURE *row = (const PICTURE *)d->rows[ky] + (ptrdiff_t)(x * d->stride - d->pad_left) * step + c;
+        const float *weights = P_NAME(depthwise_weights)(d, ky, c);
+        for (int kx = kx0; kx < kx1; kx++) {
+            const v_t w = v_load_n(weights + kx * d->weight_step, n);
+            const PICTURE *from = row + (ptrdiff_t)kx * d->dilation * step;
+#pragma GCC unroll 8
+            for (int p = 0; p < pixels; p++) sums[p] = v_fma(P_NAME(get)(from + p * d->stride * step, n), w, sums[p]);
+        }
     }
-    for (; x < x1; x++) {
-        int c = 0;
-        for (; c + VL <= d->channels; c += VL) P_NAME(depthwise_block)(d, x, c, VL, 1, kernel_h, kernel_w);
-        if (c < d->channels) P_NAME(depthwise_block)(d, x, c, d->channels - c, 1, kernel_h, kernel_w);
+    P_NAME(depthwise_store)(d, x, c, n, sums, pixels);
+}
+
+/* Columns of the window that pixel x sees. */
+static inline void P_NAME(depthwise_seen)(const KerbDepthwise *d, int x, int *kx0, int *kx1)
+{
+    const int left = x * d->stride - d->pad_left;
+    *kx0 = left < 0 ? (-left + d->dilation - 1) / d->dilation : 0;
+    *kx1 = left >= d->source_width ? 0 : (d->source_width - 1 - left) / d->dilation + 1;
+    if (*kx1 > d->kernel_w) *kx1 = d->kernel_w;
+    if (*kx0 > *kx1) *kx0 = *kx1;
+}
+
+static void P_NAME(depthwise_rest)(const KerbDepthwise *d)
+{
+    for (int x = d->x0, next; x < d->x1; x = next) {
+        int kx0, kx1, begin, end;
+        P_NAME(depthwise_seen)(d, x, &kx0, &kx1);
+        for (next = x + 1; next < d->x1 && next < x + DEPTHWISE_PIXELS; next++) {
+            P_NAME(depthwise_seen)(d, next, &begin, &end);
+            if (begin != kx0 || end != kx1) break;
+        }
+        const bool whole = next - x == DEPTHWISE_PIXELS;
+        for (int c = 0; c < d->channels; c += VL) {
+            const int n = d->channels - c < VL ? d->channels - c : VL;
+            if (whole && n == VL) {
+                P_NAME(depthwise_any)(d, x, c, VL, kx0, kx1, DEPTHWISE_PIXELS);
+                continue;
+            }
+            for (int p = x; p < next; p++) P_NAME(depthwise_any)(d, p, c, n, kx0, kx1, 1);
+        }
     }
 }
 
 static void P_NAME(depthwise)(const KerbDepthwise *d)
 {
-    /* Pixels whose windows lie inside: x*stride - pad >= 0 and x*stride - pad + reach < width. */
-    int reach = (d->kernel_w - 1) * d->dilation, room = d->source_width - 1 - reach + d->pad_left;
-    int first = (d->pad_left + d->stride - 1) / d->stride, past = room < 0 ? 0 : room / d->stride + 1;
-    if (first < d->x0) first = d->x0;
-    if (first > d->x1) first = d->x1;
-    if (past > d->x1) past = d->x1;
-    if (past < first) past = first;
-    for (int x = d->x0; x < first; x++) P_NAME(depthwise_edge)(d, x);
-    if (d->kernel_h == 3 && d->kernel_w == 3)
-        P_NAME(depthwise_inside)(d, first, past, 3, 3);
-    else if (d->kernel_h == 5 && d->kernel_w == 5)
-        P_NAME(depthwise_inside)(d, first, past, 5, 5);
-    else
-        P_NAME(depthwise_inside)(d, first, past, d->kernel_h, d->kernel_w);
-    for (int x = past; x < d->x1; x++) P_NAME(depthwise_edge)(d, x);
+    const int way = d->dilation > 1 || d->x1 - d->x0 < DEPTHWISE_PIXELS ? 0 : d->kernel_w * 10 + d->stride;
+    switch (way) {
+    case 31: P_NAME(depthwise_row)(d, 3, 1); break;
+    case 32: P_NAME(depthwise_row)(d, 3, 2); break;
+    case 51: P_NAME(depthwise_row)(d, 5, 1); break;
+    case 52: P_NAME(depthwise_row)(d, 5, 2); break;
+    default: P_NAME(depthwise_rest)(d);
+    }
 }
 
 /* Ties: the first in row-major order wins, as ONNX Runtime's indices have it. NaN is not propagated reliably (nor is it elsewhere). */
