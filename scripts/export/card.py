@@ -122,13 +122,10 @@ def card_of(states, name, size, free, int8, export):
 
 
 def as_json(card):
-    """Like json.dumps(indent=2), but a list or object of plain values stays on its line."""
+    """Like json.dumps(indent=2), but what fits into a line stays in one."""
     def text(value, indent):
         plain = json.dumps(value, ensure_ascii=False)
-        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        if not any(isinstance(v, (dict, list)) for v in inner) and len(plain) + indent < 150 or not inner:
-            return plain
-        if isinstance(value, list) and all(not isinstance(v, (dict, list)) for v in value):
+        if not isinstance(value, (dict, list)) or not value or indent and len(plain) + indent < 140:
             return plain
         pad = " " * (indent + 2)
         items = [f"{pad}{json.dumps(k, ensure_ascii=False)}: {text(v, indent + 2)}" for k, v in value.items()] if isinstance(value, dict) else [pad + text(v, indent + 2) for v in value]

@@ -11,19 +11,19 @@ DATA = pathlib.Path(os.environ.get("KERB_DATA", ROOT / "../shared/data")).resolv
 SKIPPED = 77
 
 
-def enter(script, install=True):
-    """Runs `script` again inside that Python: KERB_PYTHON, or build/peers/venv, which is made where it lacks. install False: skips (77) instead."""
-    python = pathlib.Path(os.environ.get("KERB_PYTHON", WORK / "venv/bin/python"))
+def enter(script, install=True, venv=WORK / "venv", requirements="scripts/export/requirements.txt"):
+    """Runs `script` again inside that Python: KERB_PYTHON, or `venv` (build/peers/venv), which is made where it lacks. install False: skips (77) instead."""
+    python = pathlib.Path(os.environ.get("KERB_PYTHON", venv / "bin/python"))
     if pathlib.Path(sys.executable).parent == python.parent:
         return
     if not python.exists():
         if not install:
             print(f"skipped: {python} is not there: set KERB_PYTHON to a Python that has onnxruntime, opencv-python-headless and numpy, "
-                  f"or make it: python3 -m venv {WORK}/venv && {WORK}/venv/bin/pip install onnxruntime opencv-python-headless numpy")
+                  f"or make it: python3 -m venv {venv} && {venv}/bin/pip install onnxruntime opencv-python-headless numpy")
             sys.exit(SKIPPED)
-        print(f"making {WORK}/venv (this fetches several GB)", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", WORK / "venv"], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "-r", ROOT / "scripts/export/requirements.txt"], check=True)
+        print(f"making {venv} (this fetches several GB)", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "-r", ROOT / requirements], check=True)
     os.execv(python, [str(python), str(script), *sys.argv[1:]])
 
 

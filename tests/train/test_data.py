@@ -13,7 +13,7 @@ from PIL import Image
 
 from augment import Augment, WEATHER
 from data import VOID, DataError, check_classes, open_data
-from data import cityscapes
+from data import cityscapes, folder
 from data.m2nist import compose
 
 
@@ -80,6 +80,14 @@ class Layouts(Scratch):
         self.assertEqual(sorted(np.unique(data[0][1])), [0, 1])
         self.assertEqual([c["id"] for c in data.classes], [0, 7])
         self.assertEqual(check_classes(data).sum(), 6 * 48 * 32)
+
+    def test_any_set_is_written_as_a_folder(self):
+        folder.write(open_data("testsrc", None, "val"), self.root / "out", 2)
+        made, again = open_data("testsrc", None, "val"), open_data("folder", self.root / "out")
+        self.assertEqual(len(again), 2)
+        for a, b in zip(made[1], again[1]):
+            self.assertTrue((a == b).all())
+        self.assertEqual([c["name"] for c in again.classes], [c["name"] for c in made.classes])
 
     def test_merged_classes(self):
         write(self.root / "val/images/a.png", np.zeros((1, 6, 3)))

@@ -2,6 +2,8 @@
 """A folder of your own: images/ and labels/ (or SPLIT/images and SPLIT/labels) and classes.json, as `kerb eval --dataset folder` reads it."""
 import json
 
+from PIL import Image
+
 from .pairs import VOID, DataError, Pairs, pair_up, table_of, values_loader
 
 WHAT = 'a folder with images/, labels/ (PNG, one number a pixel) and classes.json: [{"name": "road", "color": [128, 64, 128], "id": 0}, ...]; docs/data.md'
@@ -20,6 +22,17 @@ def read_classes(path):
     if len(classes) < 2 or len(set(ids)) != len(ids) or not all(0 <= i <= 255 for i in ids):
         raise DataError(f"{path}: two classes or more with different ids of 0 to 255 are needed, not {ids}")
     return classes, void
+
+
+def write(data, root, most=None):
+    """Any data set here as such a folder: pictures as PNG, labels as indices of the classes, 255 void."""
+    for part in ("images", "labels"):
+        (root / part).mkdir(parents=True, exist_ok=True)
+    for i in range(min(len(data), most or len(data))):
+        for part, values in zip(("images", "labels"), data[i]):
+            Image.fromarray(values).save(root / part / f"{data.name(i)}.png")
+    (root / "classes.json").write_text(json.dumps([{**c, "id": i} for i, c in enumerate(data.classes)]) + "\n")
+    return root
 
 
 def open_data(root, split="train", **_):

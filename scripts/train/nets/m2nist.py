@@ -28,19 +28,29 @@ class M2nistFcn(nn.Module):
     """The classifier's convolutions, and the way back by transposed convolutions.
 
     Grey (N, 1, H, W) -> scores (N, classes, H, W), any size from 16 on: 64x84 -> 60x80 -> 30x40 -> 28x38 -> 14x19 and the same sizes back;
-    where a pooling met an odd size the way back is one pixel short and its edge is repeated. Between the ways a 5x5 and a 1x1 convolution stand for the
-    dense layers; the way back adds what the way down had at each size (before its pooling).
+    where a pooling met an odd size the way back is one pixel short and its edge is repeated. Between the ways a 5x5 and a 3x3 convolution stand for the
+    dense layers: a pixel sees 44 pixels around it, so that the end of a digit (20x20) knows its other end. The way back adds what the way down had at each size
+    (before its pooling). Norms behind the convolutions, and beginnings of variance 2 / inputs for the transposed ones too (PyTorch's own are four times too small
+    there), make it learn in minutes. 0.10 M parameters.
     """
+
+    mean, std = (0.0,) * 3, (127.5,) * 3  # MNIST is black: nearly all inputs are nought
 
     def __init__(self, classes=11, classifier=None):
         super().__init__()
-        like = classifier or M2nistClassifier()
         self.conv1, self.conv2 = nn.Conv2d(1, 8, 5), nn.Conv2d(8, 16, 3)
-        self.conv1.load_state_dict(like.conv1.state_dict())
-        self.conv2.load_state_dict(like.conv2.state_dict())
-        self.dense1, self.dense2 = nn.Conv2d(16, 96, 5, padding=2), nn.Conv2d(96, 48, 1)
-        self.up2, self.back2 = nn.ConvTranspose2d(48, 16, 2, 2), nn.ConvTranspose2d(16, 16, 3)
-        self.up1, self.back1 = nn.ConvTranspose2d(16, 8, 2, 2), nn.ConvTranspose2d(8, classes, 5)
+        self.dense1, self.dense2 = nn.Conv2d(16, 96, 5, padding=2), nn.Conv2d(96, 48, 3, padding=1)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(n) for n in (8, 16, 96, 48))
+        self.up2, self.past2, self.back2 = nn.ConvTranspose2d(48, 32, 2, 2), nn.Conv2d(16, 32, 1), nn.ConvTranspose2d(32, 32, 3)
+        self.up1, self.past1, self.back1 = nn.ConvTranspose2d(32, 16, 2, 2), nn.Conv2d(8, 16, 1), nn.ConvTranspose2d(16, classes, 5)
+        for m in self.modules():
+            if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)):
+                inputs = m.in_channels * m.kernel_size[0] ** 2 // m.stride[0] ** 2
+                nn.init.normal_(m.weight, 0, (2 / inputs) ** 0.5)
+                nn.init.zeros_(m.bias)
+        if classifier:
+            self.conv1.load_state_dict(classifier.conv1.state_dict())
+            self.conv2.load_state_dict(classifier.conv2.state_dict())
 
     @staticmethod
     def _fill(x, like):
@@ -48,10 +58,11 @@ class M2nistFcn(nn.Module):
         return F.pad(x, (0, like.shape[3] - x.shape[3], 0, like.shape[2] - x.shape[2]), mode="replicate")
 
     def forward(self, x):
-        a = F.relu(self.conv1(x))
-        b = F.relu(self.conv2(F.max_pool2d(a, 2)))
-        y = F.relu(self.dense2(F.relu(self.dense1(F.max_pool2d(b, 2)))))
-        y = F.relu(self._fill(self.up2(y), b) + b)
+        a = F.relu(self.norms[0](self.conv1(x)))
+        b = F.relu(self.norms[1](self.conv2(F.max_pool2d(a, 2))))
+        y = F.relu(self.norms[2](self.dense1(F.max_pool2d(b, 2))))
+        y = F.relu(self.norms[3](self.dense2(y)))
+        y = F.relu(self._fill(self.up2(y), b) + self.past2(b))
         y = F.relu(self.back2(y))
-        y = F.relu(self._fill(self.up1(y), a) + a)
+        y = F.relu(self._fill(self.up1(y), a) + self.past1(a))
         return self.back1(y)
