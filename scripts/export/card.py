@@ -65,6 +65,8 @@ def train_command(name, state):
     o, words = state["options"], ["scripts/train/train.py"]
     for action in parser_of()._actions:
         value = o.get(action.dest, action.default)
+        if action.dest == "teach" and not o.get("teacher"):
+            continue
         if action.dest not in MACHINE and not (value == action.default and value in (None, False, 0, "none", [])):
             words += option_words(action, value)
     if o["data"] in OWN_ROOT:
@@ -99,8 +101,8 @@ def accuracy_of(state):
     if not judged:
         return None
     best, o = max(judged, key=lambda e: e["miou"]), state["options"]
-    return {"mIoU": round(100 * best["miou"], 2), "pixel accuracy": round(100 * best["pixel_accuracy"], 2),
-            "on": f"{o['data']} val{' (trained on it too)' if 'val' in o['split'].split('+') else ''}, by PyTorch at the pictures' own size, epoch {best['epoch']} of {o['epochs']}",
+    return {"mIoU": round(100 * best["miou"], 2), **({"mIoU without background": round(100 * best["miou_without_background"], 2)} if "miou_without_background" in best else {}),
+            "pixel accuracy": round(100 * best["pixel_accuracy"], 2), "on": f"{o['data']} val{' (trained on it too)' if 'val' in o['split'].split('+') else ''}, by PyTorch at the pictures' own size, epoch {best['epoch']} of {o['epochs']}",
             "IoU": {c["name"]: None if v is None else round(100 * v, 1) for c, v in zip(state["classes"], best["iou"])}}
 
 

@@ -26,6 +26,12 @@ def scores_of(counts):
             "frequency_weighted_iou": float(np.nansum(np.where(true > 0, true / total * iou, 0))), "iou": [None if np.isnan(v) else float(v) for v in iou]}
 
 
+def without_background(iou, classes):
+    """{"miou_without_background"} where one of the classes is the background, and what is judged is the others: digits, the road. Else {}."""
+    others = [v for v, c in zip(iou, classes) if c["name"] != "background" and v is not None]
+    return {"miou_without_background": float(np.mean(others))} if others and len(classes) > 1 and any(c["name"] == "background" for c in classes) else {}
+
+
 @torch.no_grad()
 def labels_of(net, picture, mean, std, size=None, device="cpu"):
     """One picture (H, W, 3) -> labels (H, W) uint8. size (width, height): the network sees it at that size; its scores are enlarged to the picture's. None: at the

@@ -348,7 +348,7 @@ class Run:
             entry = {"epoch": self.epoch, "step": self.step, "loss": round(loss, 5), "seconds": round(time.time() - began, 1)}
             if self.main and (self.epoch % self.o.eval_every == 0 or self.epoch == self.o.epochs):
                 found = measure.evaluate(self.judged(), self.val, self.mean, self.std, device=self.device)
-                entry |= {k: found[k] for k in ("miou", "pixel_accuracy", "mean_accuracy")} | {"iou": found["iou"]}
+                entry |= {k: found[k] for k in ("miou", "pixel_accuracy", "mean_accuracy")} | {"iou": found["iou"]} | measure.without_background(found["iou"], self.classes)
             if self.main:
                 self.report(entry)
             if self.world > 1:
@@ -412,7 +412,8 @@ class Run:
         self.log.append(entry)
         line = f"epoch {entry['epoch']:3}  loss {entry['loss']:.4f}  {entry['seconds']:.0f} s"
         if "miou" in entry:
-            line += f"  val mIoU {100 * entry['miou']:.2f}  " + " ".join(f"{c['name']} {100 * v:.0f}" for c, v in zip(self.classes, entry["iou"]) if v is not None)
+            line += f"  val mIoU {100 * entry['miou']:.2f}  " + (f"without background {100 * entry['miou_without_background']:.2f}  " if "miou_without_background" in entry else "")
+            line += " ".join(f"{c['name']} {100 * v:.0f}" for c, v in zip(self.classes, entry["iou"]) if v is not None)
         better = entry.get("miou", -1) > self.best
         if better:
             self.best = entry["miou"]

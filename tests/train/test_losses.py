@@ -155,6 +155,9 @@ class Measures(unittest.TestCase):
             self.assertAlmostEqual(found["iou"][c], both / either, 9)
         self.assertIsNone(found["iou"][4])
         self.assertAlmostEqual(found["miou"], np.mean(found["iou"][:4]), 9)
+        named = [{"name": n} for n in ("background", "a", "b", "c", "d")]
+        self.assertAlmostEqual(measure.without_background(found["iou"], named)["miou_without_background"], np.mean(found["iou"][1:4]), 9)
+        self.assertEqual(measure.without_background(found["iou"], named[1:]), {})
         self.assertAlmostEqual(found["pixel_accuracy"], (truth == labels)[judged].mean(), 9)
 
 

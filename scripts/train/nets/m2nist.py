@@ -30,7 +30,8 @@ class M2nistFcn(nn.Module):
     Grey (N, 1, H, W) -> scores (N, classes, H, W), any size from 16 on: 64x84 -> 60x80 -> 30x40 -> 28x38 -> 14x19 and the same sizes back;
     where a pooling met an odd size the way back is one pixel short and its edge is repeated. Between the ways a 5x5 and a 3x3 convolution stand for the
     dense layers: a pixel sees 44 pixels around it, so that the end of a digit (20x20) knows its other end. The way back adds what the way down had at each size
-    (before its pooling). Norms behind the convolutions, and beginnings of variance 2 / inputs for the transposed ones too (PyTorch's own are four times too small
+    (before its pooling). `back1` and `back2` are transposed convolutions of stride 1, written as what they are, convolutions padded all round (four times as fast in
+    PyTorch). Norms behind the convolutions, and beginnings of variance 2 / inputs for the transposed ones too (PyTorch's own are four times too small
     there), make it learn in minutes. 0.10 M parameters.
     """
 
@@ -41,8 +42,8 @@ class M2nistFcn(nn.Module):
         self.conv1, self.conv2 = nn.Conv2d(1, 8, 5), nn.Conv2d(8, 16, 3)
         self.dense1, self.dense2 = nn.Conv2d(16, 96, 5, padding=2), nn.Conv2d(96, 48, 3, padding=1)
         self.norms = nn.ModuleList(nn.BatchNorm2d(n) for n in (8, 16, 96, 48))
-        self.up2, self.past2, self.back2 = nn.ConvTranspose2d(48, 32, 2, 2), nn.Conv2d(16, 32, 1), nn.ConvTranspose2d(32, 32, 3)
-        self.up1, self.past1, self.back1 = nn.ConvTranspose2d(32, 16, 2, 2), nn.Conv2d(8, 16, 1), nn.ConvTranspose2d(16, classes, 5)
+        self.up2, self.past2, self.back2 = nn.ConvTranspose2d(48, 32, 2, 2), nn.Conv2d(16, 32, 1), nn.Conv2d(32, 32, 3, padding=2)
+        self.up1, self.past1, self.back1 = nn.ConvTranspose2d(32, 16, 2, 2), nn.Conv2d(8, 16, 1), nn.Conv2d(16, classes, 5, padding=4)
         for m in self.modules():
             if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)):
                 inputs = m.in_channels * m.kernel_size[0] ** 2 // m.stride[0] ** 2
