@@ -2,6 +2,7 @@
 """What an ONNX file weighs: learned parameters, and the arithmetic of one picture, from the graph's shapes at a size that is named. Two operations a
 multiply-accumulate; convolutions, transposed ones and matrix products are counted, activations, sums, norms, pools and resizes are not."""
 import math
+import tempfile
 
 import onnx
 from onnx import shape_inference
@@ -34,21 +35,30 @@ def parameters(path):
     return sum(math.prod(known[name]) for name in counted if name in known)
 
 
-def shapes_at(model, width, height):
-    """name -> dims of every value, the picture being height x width."""
+def at_size(path, width, height):
+    """The graph for pictures of height x width: shape arithmetic is worked out by ONNX Runtime, which folds what has become constant. -> (nodes, name -> dims)"""
+    import onnxruntime
+    model = onnx.load(path)
     dims = model.graph.input[0].type.tensor_type.shape.dim
     channels_last = dims[3].dim_value in (1, 3) and dims[1].dim_value not in (1, 3)
     for dim, side in zip((dims[1], dims[2]) if channels_last else (dims[2], dims[3]), (height, width)):
         if dim.dim_value and dim.dim_value != side:
-            raise ValueError(f"the file's input is fixed at {dim.dim_value}, not {side}")
+            raise ValueError(f"{path}: the input is fixed at {dim.dim_value}, not {side}")
         dim.dim_value = side
     dims[0].dim_value = 1
-    for out in model.graph.output:  # what was said of a symbolic size
-        out.type.tensor_type.ClearField("shape")
+    for value in model.graph.output:  # what was said of a symbolic size
+        value.type.tensor_type.ClearField("shape")
     del model.graph.value_info[:]
-    inferred = shape_inference.infer_shapes(model, data_prop=True)
-    found = {v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim) for v in [*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output]}
-    return found | {t.name: tuple(t.dims) for t in model.graph.initializer}
+    with tempfile.TemporaryDirectory() as folder:
+        sized, folded = f"{folder}/sized.onnx", f"{folder}/folded.onnx"
+        onnx.save(model, sized)
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level, options.optimized_model_filepath = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC, folded
+        options.intra_op_num_threads, options.log_severity_level = 1, 3
+        onnxruntime.InferenceSession(sized, options, providers=["CPUExecutionProvider"])
+        graph = shape_inference.infer_shapes(onnx.load(folded)).graph
+    found = {v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim) for v in [*graph.value_info, *graph.input, *graph.output]}
+    return graph.node, found | {t.name: tuple(t.dims) for t in graph.initializer}
 
 
 def products(node, of):
@@ -67,8 +77,7 @@ def products(node, of):
 
 def gflop(path, width, height):
     """ValueError where a shape cannot be told."""
-    model = onnx.load(path)
-    shapes, total = shapes_at(model, width, height), 0
+    nodes, shapes = at_size(path, width, height)
 
     def of(name):
         dims = shapes.get(name)
@@ -76,6 +85,4 @@ def gflop(path, width, height):
             raise ValueError(f"{path}: the shape of {name} cannot be told at {width}x{height}")
         return dims
 
-    for node in model.graph.node:
-        total += products(node, of) or 0
-    return 2 * total / 1e9
+    return 2 * sum(products(node, of) or 0 for node in nodes) / 1e9
