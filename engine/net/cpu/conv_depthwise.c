@@ -63,8 +63,8 @@ static void kerb_depthwise_rows(const KerbConv *c, int index, int first, const v
     }
 }
 
-/* Two vectors of channels at a time along a run: what the kernel reads again, row after row of the window, is then in the first-level cache.
- * Several rows of the target at a time, and longer runs, were slower: memory wants to be read in order. */
+/* Two vectors of channels at a time along a run: what the kernel reads again, row after row of the window, is then in the first-level
+ * cache. Several rows of the target at a time, and longer runs, were slower: memory wants to be read in order. */
 static void kerb_depthwise_row(void *arg, int index, int thread)
 {
     const KerbConv *c = arg;

@@ -37,8 +37,8 @@ static inline __attribute__((always_inline)) void P_NAME(depthwise_store)(const 
 /* DEPTHWISE_PIXELS neighbours of a window without dilation: each source pixel is read once for all sums that want it. kernel_w and stride
  * are constants after inlining. `checked`: some of the source pixels lie outside and are left out. Sums are made in the order of the taps,
  * whichever way. */
-static inline __attribute__((always_inline)) void P_NAME(depthwise_block)(const KerbDepthwise *d, int x, int c, const int n, const int kernel_w,
-                                                                          const int stride, const bool checked)
+static inline __attribute__((always_inline)) void P_NAME(depthwise_block)(const KerbDepthwise *d, int x, int c, const int n,
+                                                                          const int kernel_w, const int stride, const bool checked)
 {
     enum { PIXELS = DEPTHWISE_PIXELS };
     const int left = x * stride - d->pad_left, reach = (PIXELS - 1) * stride + kernel_w;
@@ -54,7 +54,7 @@ static inline __attribute__((always_inline)) void P_NAME(depthwise_block)(const 
         const float *weights = P_NAME(depthwise_weights)(d, ky, c);
         v_t w[5];
 #pragma GCC unroll 5
-        for (int kx = 0; kx < kernel_w; kx++) w[kx] = n == VL ? v_load(weights + kx * d->weight_step) : v_load_n(weights + kx * d->weight_step, n);
+        for (int kx = 0; kx < kernel_w; kx++, weights += d->weight_step) w[kx] = n == VL ? v_load(weights) : v_load_n(weights, n);
 #pragma GCC unroll 20
         for (int i = 0; i < reach; i++) {
             if (checked && (i < first || i >= past)) continue;
