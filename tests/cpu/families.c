@@ -43,7 +43,7 @@ static int kerb_report(const char *family, int index, const KerbGraph *g, KerbCa
 
 /* ---- convolutions ---- */
 
-static KerbActivation kerb_random_activation(KerbGraph *g, KerbRandom *r, int channels)
+KerbActivation kerb_random_activation(KerbGraph *g, KerbRandom *r, int channels)
 {
     static const KerbUnary unaries[] = {KERB_UNARY_RELU,  KERB_UNARY_LEAKY_RELU,   KERB_UNARY_SIGMOID, KERB_UNARY_TANH,
                                         KERB_UNARY_SWISH, KERB_UNARY_HARD_SWISH,   KERB_UNARY_ELU,     KERB_UNARY_GELU,

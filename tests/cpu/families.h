@@ -4,6 +4,10 @@
 #ifndef KERB_TESTS_CPU_FAMILIES_H
 #define KERB_TESTS_CPU_FAMILIES_H
 
+#include "cases.h"
+
+KerbActivation kerb_random_activation(KerbGraph *g, KerbRandom *r, int channels);
+
 int kerb_check_convolutions(int count);
 int kerb_check_convolutions_bf16(int count);
 int kerb_check_large_convolutions(void);
@@ -16,5 +20,10 @@ int kerb_check_resizes(int count);
 int kerb_check_products(int count);
 int kerb_check_moves(int count);
 int kerb_check_softmax_and_means(int count);
+
+/* -- families_fused.c: the CPU backend's own
+ * ------------------------------------------------------------------------------------------------------- */
+int kerb_check_fused(int count);
+int kerb_check_fused_choice(void);
 
 #endif

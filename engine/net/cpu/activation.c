@@ -164,6 +164,22 @@ bool kerb_cpu_act(KerbCompiler *c, const KerbActivation *a, int channels, KerbCp
     return out->scalar != NULL;
 }
 
+bool kerb_cpu_act_known(const KerbCompiler *c, const KerbActivation *a, int channels)
+{
+    if (a->kind == KERB_ACT_NONE || a->kind == KERB_ACT_CLIP) return true;
+    if (a->kind == KERB_ACT_PRELU) {
+        const KerbValue *v = a->slope == KERB_NO_VALUE ? NULL : &c->g->values[a->slope];
+        if (!v || !kerb_value_is_constant(v) || !kerb_dtype_is_float(v->dtype)) return false;
+        const KerbTensor t = kerb_value_tensor(v);
+        return kerb_tensor_elements(&t) == 1 || kerb_tensor_elements(&t) == channels;
+    }
+    if (a->unary == KERB_UNARY_RELU || a->unary == KERB_UNARY_LEAKY_RELU || kerb_scalars[a->unary]) return true;
+    for (size_t i = 0; i < sizeof kerb_vectors / sizeof kerb_vectors[0]; i++) {
+        if (kerb_vectors[i].unary == a->unary) return true;
+    }
+    return false;
+}
+
 bool kerb_cpu_act_is_plain(const KerbCpuAct *a)
 {
     return !a->has_unary && !a->scalar;

@@ -36,11 +36,11 @@ static bool kerb_cpu_supports(const KerbGraph *g, const KerbNode *n, char *why, 
 
 static KerbStatus kerb_cpu_compile_node(KerbCompiler *c, const KerbNode *n)
 {
-    static const KerbCompileFn kinds[] = {kerb_cpu_compile_conv,        kerb_cpu_compile_pool,      kerb_cpu_compile_unpool,
-                                          kerb_cpu_compile_elementwise, kerb_cpu_compile_concat,    kerb_cpu_compile_view,
-                                          kerb_cpu_compile_shuffle,     kerb_cpu_compile_resize,    kerb_cpu_compile_reduce,
-                                          kerb_cpu_compile_softmax,     kerb_cpu_compile_attention, kerb_cpu_compile_matmul,
-                                          kerb_cpu_compile_pad};
+    static const KerbCompileFn kinds[] = {kerb_cpu_compile_fused,     kerb_cpu_compile_conv,        kerb_cpu_compile_pool,
+                                          kerb_cpu_compile_unpool,    kerb_cpu_compile_elementwise, kerb_cpu_compile_concat,
+                                          kerb_cpu_compile_view,      kerb_cpu_compile_shuffle,     kerb_cpu_compile_resize,
+                                          kerb_cpu_compile_reduce,    kerb_cpu_compile_softmax,     kerb_cpu_compile_attention,
+                                          kerb_cpu_compile_matmul,    kerb_cpu_compile_pad};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         bool done = false;
         KerbStatus status = kinds[i](c, n, &done);
@@ -168,6 +168,7 @@ static KerbStatus kerb_cpu_compile_all(KerbCompiler *c)
     if ((status = kerb_dnn_new(&net->dnn, c->error))) return status;
     kerb_cpu_plan_attention(c);
     kerb_cpu_plan_shuffles(c);
+    kerb_cpu_plan_fused(c);
     kerb_cpu_plan_chains(c);
     if ((status = kerb_cpu_plan_slots(c))) return status;
     if ((status = kerb_cpu_compile_inputs(c))) return status;

@@ -167,7 +167,7 @@ static const KerbConvKind *kerb_conv_choose(KerbCompiler *c, const KerbConv *con
 
 /* ---- from the node ---- */
 
-static bool kerb_conv_understood(KerbCompiler *c, const KerbNode *n)
+bool kerb_conv_understood(const KerbCompiler *c, const KerbNode *n)
 {
     const KerbValue *x = kerb_node_input(c->g, n, 0), *w = kerb_node_input(c->g, n, 1), *b = kerb_node_input(c->g, n, 2),
                     *r = kerb_node_input(c->g, n, 3);
@@ -216,6 +216,25 @@ static const float *kerb_conv_weights(KerbCompiler *c, uint32_t id)
     return kerb_cpu_value(c, id).t.data;
 }
 
+KerbStatus kerb_conv_new(KerbCompiler *c, const KerbNode *n, uint32_t output, KerbConv **out)
+{
+    *out = NULL;
+    if (n->op != KERB_OP_CONV || !kerb_conv_understood(c, n)) return KERB_OK;
+    KerbConv *conv = kerb_cpu_object(c, sizeof *conv);
+    if (!conv) return KERB_ERROR_MEMORY;
+    KerbConvSpec *s = &conv->s;
+    conv->net = c->net;
+    if (!kerb_conv_spec(c, n, output, s) || !kerb_cpu_act(c, &n->attrs.conv.act, s->oc, &conv->act)) return KERB_OK;
+    s->slope = conv->act.finish.slope != NULL;
+    s->clip = conv->act.finish.clip;
+    s->unary = !kerb_cpu_act_is_plain(&conv->act);
+    conv->weights = kerb_conv_weights(c, n->inputs[1]);
+    if (kerb_node_input(c->g, n, 2)) conv->bias = kerb_cpu_floats(c, n->inputs[2], (size_t)s->oc + 2 * KERB_LANES_MAX);
+    if (!conv->weights || (kerb_node_input(c->g, n, 2) && !conv->bias)) return KERB_ERROR_MEMORY;
+    *out = conv;
+    return KERB_OK;
+}
+
 /* *done false: no way applies (windows wholly outside the picture, in bf16), so the reference takes the node. */
 static KerbStatus kerb_conv_finish(KerbCompiler *c, const KerbNode *n, KerbConv *conv, const KerbOperand *operands, int count, bool *done)
 {
@@ -254,17 +273,12 @@ KerbStatus kerb_cpu_compile_conv(KerbCompiler *c, const KerbNode *n, bool *done)
         n = &c->g->nodes[producer];
     }
     KerbConv *conv;
-    if (n->op != KERB_OP_CONV || !kerb_conv_understood(c, n)) return KERB_OK;
-    if (!(conv = kerb_cpu_object(c, sizeof *conv))) return KERB_ERROR_MEMORY;
+    KerbStatus status = kerb_conv_new(c, n, output, &conv);
+    if (status || !conv) return status;
     KerbConvSpec *s = &conv->s;
-    conv->net = c->net;
-    if (!kerb_conv_spec(c, n, output, s) || !kerb_cpu_act(c, &n->attrs.conv.act, s->oc, &conv->act)) return KERB_OK;
-    conv->weights = kerb_conv_weights(c, n->inputs[1]);
-    if (kerb_node_input(c->g, n, 2)) conv->bias = kerb_cpu_floats(c, n->inputs[2], (size_t)s->oc + 2 * KERB_LANES_MAX);
-    if (!conv->weights || (kerb_node_input(c->g, n, 2) && !conv->bias)) return KERB_ERROR_MEMORY;
     *done = true;
     KerbOperand o[3];
-    KerbStatus status = kerb_cpu_picture(c, n->inputs[0], c->net->bf16 ? KERB_BF16 : KERB_F32, &o[0]);
+    status = kerb_cpu_picture(c, n->inputs[0], c->net->bf16 ? KERB_BF16 : KERB_F32, &o[0]);
     if (status) return status;
     bool has_residual = kerb_node_input(c->g, n, 3) != NULL;
     if (has_residual && (status = kerb_cpu_picture(c, n->inputs[3], KERB_DTYPE_NONE, &o[2]))) return status;
@@ -278,9 +292,6 @@ KerbStatus kerb_cpu_compile_conv(KerbCompiler *c, const KerbNode *n, bool *done)
     s->residual_in_place = has_residual && o[2].root == o[1].root && o[2].offset == o[1].offset;
     s->source_bf16 = o[0].t.dtype == KERB_BF16;
     s->target_bf16 = o[1].t.dtype == KERB_BF16;
-    s->slope = conv->act.finish.slope != NULL;
-    s->clip = conv->act.finish.clip;
-    s->unary = !kerb_cpu_act_is_plain(&conv->act);
     return kerb_conv_finish(c, n, conv, o, has_residual ? 3 : 2, done);
 }
 

@@ -47,6 +47,35 @@ struct KerbConv {
 
 extern const KerbConvKind kerb_conv_direct, kerb_conv_winograd, kerb_conv_winograd_shared, kerb_conv_depthwise, kerb_conv_dnn;
 
+/* ---- for conv_fused.c: parts of a prepared convolution ---- */
+
+/* Pixels of a line; steps in elements. */
+typedef struct KerbDirectLine {
+    const float *source, *residual; /* pixel 0, channel 0; residual NULL: none */
+    float *target;                  /* pixel 0, the first column's */
+    ptrdiff_t source_step, target_step, residual_step;
+    int pixels;
+} KerbDirectLine;
+/* kerb_conv_direct, 1x1 with stride 1 and without groups: output channels first..past of a line, without what is not the epilogue's of the
+ * activation. first: a multiple of two vectors. */
+void kerb_direct_line(const KerbConv *c, int first, int past, const KerbDirectLine *line);
+#define KERB_DIRECT_LINE_DEPTH 3072 /* deeper sums go over their target more than once, in an order of their own */
+
+#define KERB_DEPTHWISE_ROWS 32 /* of a window, at most */
+/* kerb_conv_depthwise: channels are computed in groups of so many. */
+int kerb_depthwise_width(const KerbConv *c);
+/* The group that begins with channel `first`, pixels x0..x1 of a row: `rows` and `target` are at that channel. Epilogue only. */
+void kerb_depthwise_group(const KerbConv *c, int first, const void *const *rows, ptrdiff_t source_step, int x0, int x1, void *target,
+                          ptrdiff_t target_step);
+/* All channels of row `index` (counted over all pictures) from the bound source. Epilogue only. */
+void kerb_depthwise_line(const KerbConv *c, int index, void *target, ptrdiff_t target_step);
+
+/* ---- conv.c, for conv_fused.c ---- */
+
+/* Shape, activation and weights of a node that writes `output`, without steps and way. *out NULL: not understood. */
+KerbStatus kerb_conv_new(KerbCompiler *c, const KerbNode *n, uint32_t output, KerbConv **out);
+bool kerb_conv_understood(const KerbCompiler *c, const KerbNode *n);
+
 /* Guess of the time on this many threads, for deciding how to share work. */
 static inline double kerb_conv_cost_ns(const KerbConvSpec *s)
 {

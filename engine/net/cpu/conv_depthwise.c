@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "net/cpu/conv.h"
 
-#define MAX_ROWS 32
+#define MAX_ROWS KERB_DEPTHWISE_ROWS
 
 static bool kerb_depthwise_applies(const KerbConv *c)
 {
@@ -63,40 +63,60 @@ static void kerb_depthwise_rows(const KerbConv *c, int index, int first, const v
     }
 }
 
-/* Two vectors of channels at a time along a run: what the kernel reads again, row after row of the window, is then in the first-level
- * cache. Several rows of the target at a time, and longer runs, were slower: memory wants to be read in order. */
-static void kerb_depthwise_row(void *arg, int index, int thread)
+int kerb_depthwise_width(const KerbConv *c)
 {
-    const KerbConv *c = arg;
+    return ((const KerbDepthwiseWay *)c->own)->width;
+}
+
+void kerb_depthwise_group(const KerbConv *c, int first, const void *const *rows, ptrdiff_t source_step, int x0, int x1, void *target,
+                          ptrdiff_t target_step)
+{
     const KerbConvSpec *s = &c->s;
-    const KerbDepthwiseWay *way = c->own;
-    const size_t unit = s->source_bf16 ? 2 : 4;
-    char *target = (char *)c->target + (size_t)index * (size_t)s->ow * (size_t)s->target_step * unit;
-    const void *rows[MAX_ROWS];
+    const int width = kerb_depthwise_width(c);
     KerbDepthwise d = {.rows = rows,
-                       .source_step = s->source_step,
+                       .source_step = source_step,
                        .source_width = s->iw,
-                       .target_step = s->target_step,
+                       .target = target,
+                       .target_step = target_step,
+                       .x0 = x0,
+                       .x1 = x1,
+                       .channels = s->oc - first < width ? s->oc - first : width,
                        .kernel_h = s->kh,
                        .kernel_w = s->kw,
                        .stride = s->sw,
                        .dilation = s->dw,
                        .pad_left = s->pad_left,
-                       .weight_step = way->width,
+                       .weights = (const float *)c->packed + (ptrdiff_t)first * s->kh * s->kw,
+                       .weight_step = width,
                        .epilogue = c->act.finish};
+    d.epilogue.bias = c->bias ? c->bias + first : NULL;
+    d.epilogue.slope = c->act.finish.slope ? c->act.finish.slope + first : NULL;
+    c->net->k->depthwise[s->source_bf16](&d);
+}
+
+/* Two vectors of channels at a time along a run: what the kernel reads again, row after row of the window, is then in the first-level
+ * cache. Several rows of the target at a time, and longer runs, were slower: memory wants to be read in order. */
+void kerb_depthwise_line(const KerbConv *c, int index, void *target, ptrdiff_t target_step)
+{
+    const KerbConvSpec *s = &c->s;
+    const KerbDepthwiseWay *way = c->own;
+    const size_t unit = s->source_bf16 ? 2 : 4;
+    const void *rows[MAX_ROWS];
     for (int run = 0; run < way->runs; run++) {
-        d.x0 = (int)((int64_t)s->ow * run / way->runs);
-        d.x1 = (int)((int64_t)s->ow * (run + 1) / way->runs);
+        const int x0 = (int)((int64_t)s->ow * run / way->runs), x1 = (int)((int64_t)s->ow * (run + 1) / way->runs);
         for (int first = 0; first < s->oc; first += way->width) {
             kerb_depthwise_rows(c, index, first, rows);
-            d.channels = s->oc - first < way->width ? s->oc - first : way->width;
-            d.weights = (const float *)c->packed + (ptrdiff_t)first * s->kh * s->kw;
-            d.epilogue.bias = c->bias ? c->bias + first : NULL;
-            d.epilogue.slope = c->act.finish.slope ? c->act.finish.slope + first : NULL;
-            d.target = target + (size_t)first * unit;
-            c->net->k->depthwise[s->source_bf16](&d);
+            kerb_depthwise_group(c, first, rows, s->source_step, x0, x1, (char *)target + (size_t)first * unit, target_step);
         }
     }
+}
+
+static void kerb_depthwise_row(void *arg, int index, int thread)
+{
+    const KerbConv *c = arg;
+    const KerbConvSpec *s = &c->s;
+    char *target = (char *)c->target + (size_t)index * (size_t)s->ow * (size_t)s->target_step * (s->source_bf16 ? 2 : 4);
+    kerb_depthwise_line(c, index, target, s->target_step);
     for (int x = 0; s->unary && x < s->ow; x++) kerb_cpu_act_run(c->net->k, &c->act, (float *)target + x * s->target_step, (size_t)s->oc);
 }
 

@@ -429,6 +429,21 @@ static void kerb_direct_flat(const KerbConv *c, const KerbDirectBlock *block0, c
     kerb_direct_patch(c, block0, block1, &patch, (KerbDirectSpan){0, 1, 0, 1});
 }
 
+void kerb_direct_line(const KerbConv *c, int first, int past, const KerbDirectLine *line)
+{
+    const KerbDirect *d = c->own;
+    const int width = 2 * c->net->k->lanes; /* of a block: see kerb_direct_blocks() */
+    const KerbDirectPatch patch = {.source = line->source,
+                                   .target = line->target - first,
+                                   .residual = line->residual,
+                                   .source_step = line->source_step,
+                                   .target_step = line->target_step,
+                                   .residual_step = line->residual_step,
+                                   .pixels = line->pixels,
+                                   .lines = 1};
+    kerb_direct_patch(c, d->blocks + first / width, d->blocks + (past + width - 1) / width, &patch, (KerbDirectSpan){0, 1, 0, 1});
+}
+
 static void kerb_direct_task(void *arg, int index, int thread)
 {
     const KerbConv *c = arg;

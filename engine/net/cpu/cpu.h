@@ -117,6 +117,7 @@ float *kerb_cpu_floats(KerbCompiler *c, uint32_t id, size_t padded);
 
 /* Each turns a node into steps. *done false: not this kind's case, somebody else's. */
 typedef KerbStatus (*KerbCompileFn)(KerbCompiler *c, const KerbNode *n, bool *done);
+KerbStatus kerb_cpu_compile_fused(KerbCompiler *c, const KerbNode *n, bool *done); /* before conv: rows of several */
 KerbStatus kerb_cpu_compile_conv(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cpu_compile_pool(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cpu_compile_unpool(KerbCompiler *c, const KerbNode *n, bool *done);
@@ -138,6 +139,7 @@ KerbStatus kerb_cpu_plan_slots(KerbCompiler *c);
 void kerb_cpu_plan_chains(KerbCompiler *c);
 void kerb_cpu_plan_attention(KerbCompiler *c);
 void kerb_cpu_plan_shuffles(KerbCompiler *c);
+void kerb_cpu_plan_fused(KerbCompiler *c); /* after the shuffles */
 
 /* -- activation.c
  * ------------------------------------------------------------------------------------------------------------------------------ */
@@ -153,6 +155,8 @@ typedef struct KerbCpuAct {
 } KerbCpuAct;
 /* False where there is no such function (the reference takes it). `channels`: slopes are spread to that many (+ padding to lanes). */
 bool kerb_cpu_act(KerbCompiler *c, const KerbActivation *a, int channels, KerbCpuAct *out);
+/* Would it be true? Makes nothing. */
+bool kerb_cpu_act_known(const KerbCompiler *c, const KerbActivation *a, int channels);
 bool kerb_cpu_act_is_plain(const KerbCpuAct *a); /* the epilogue does it all */
 /* What the epilogue does not do, in place. */
 void kerb_cpu_act_run(const KerbCpuKernels *k, const KerbCpuAct *a, float *x, size_t n);
