@@ -5,7 +5,7 @@
 
 #include <gst/gst.h>
 
-#define DEMO_MODEL "kerb-demo.onnx"
+#define DEMO_MODEL "drive-free.onnx"
 
 /* The folder above the one that the executable lies in: PREFIX of an installation, build/PRESET of a build tree. NULL where /proc is not there. */
 static gchar *kerb_prefix(void)

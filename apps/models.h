@@ -5,7 +5,7 @@
 
 #include <glib.h>
 
-/* The model to use where the user names none: $KERB_MODEL, else kerb-demo.onnx in the installed or the source tree. Says once which it is (unless
+/* The model to use where the user names none: $KERB_MODEL, else drive-free.onnx in the installed or the source tree. Says once which it is (unless
  * quiet). NULL, having said what to do, where there is none. g_free() it. */
 gchar *kerb_model_find(gboolean quiet);
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Trains models/kerb-demo.onnx, the model of scripts/demo, on the ground truth of kerbtestsrc's synthetic drive.
+"""Trains models/drive-free.onnx, the model of scripts/demo, on the ground truth of kerbtestsrc's synthetic drive.
 
     pip install -r scripts/train/requirements.txt
     scripts/train/demo.py [--steps 1500] [--out models]
@@ -150,11 +150,11 @@ def main():
     net.enlarge = True
     net.cpu().eval()
     args.out.mkdir(parents=True, exist_ok=True)
-    path = args.out / "kerb-demo.onnx"
+    path = args.out / "drive-free.onnx"
     torch.onnx.export(net, torch.zeros(1, 3, HEIGHT, WIDTH), str(path), opset_version=17, input_names=["image"], output_names=["scores"],
                       dynamic_axes={"image": {2: "height", 3: "width"}, "scores": {2: "height", 3: "width"}}, dynamo=False)
     card = {
-        "name": "kerb-demo",
+        "name": "drive-free",
         "description": "A demonstration: a small fully convolutional network that knows only kerbtestsrc's synthetic drive",
         "input": {"width": WIDTH, "height": HEIGHT, "color": "rgb", "scale": 1, "mean": [127.5] * 3, "std": [127.5] * 3, "fit": "stretch"},
         "classes": [{"name": name, "color": rgb, "id": i} for i, (name, rgb) in enumerate(drive.classes)],
@@ -164,7 +164,7 @@ def main():
         "accuracy": {"mIoU": round(100 * miou, 1), "on": "300 frames of seeds that training never draws",
                      "IoU": {name: round(100 * v, 1) for (name, _), v in zip(drive.classes, iou)}},
     }
-    (args.out / "kerb-demo.json").write_text(json.dumps(card, indent=2) + "\n")
+    (args.out / "drive-free.json").write_text(json.dumps(card, indent=2) + "\n")
     print(f"wrote {path} ({path.stat().st_size} bytes) and its card")
 
 

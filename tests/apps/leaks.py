@@ -41,7 +41,7 @@ class Leaks(KerbCase):
 
     def test_evaluation(self):
         root = pathlib.Path(__file__).resolve().parents[2]
-        self.kerb("eval", "--model", root / "models/kerb-demo.onnx", "--dataset", "test", "test:?size=64x36", "--frames", 3, "--flicker", "--mask-age", 1, "--sheet", "s.html")
+        self.kerb("eval", "--model", root / "models/drive-free.onnx", "--dataset", "test", "test:?size=64x36", "--frames", 3, "--flicker", "--mask-age", 1, "--sheet", "s.html")
         self.refused(2, "eval", "--model", self.model, "--dataset", "test", "test:?size=64x36", "--frames", 3, says="no class of the model")
 
 

@@ -132,7 +132,7 @@ class Real(EvalCase):
 
     def setUp(self):
         super().setUp()
-        self.net = ROOT / "models/kerb-demo.onnx"
+        self.net = ROOT / "models/drive-free.onnx"
 
     @needs_data("camvid/val")
     def test_camvid(self):

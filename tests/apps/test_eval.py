@@ -239,7 +239,7 @@ class Drives(EvalCase):
 
     def test_synthetic(self):
         """kerbtestsrc's labels pad is the truth; classes come from the model that is in the tree."""
-        demo = os.path.join(os.path.dirname(__file__), "../../models/kerb-demo.onnx")
+        demo = os.path.join(os.path.dirname(__file__), "../../models/drive-free.onnx")
         report = self.evaluate("test:night?seed=12&size=320x180", "test", "--frames", 4, "--flicker", model=demo)
         self.assertEqual((report["frames"], report["width"], report["height"]), (4, 320, 180))
         self.assertEqual(list(report["classes"]), ["sky", "building", "tree", "terrain", "pavement", "road", "lane marking", "car", "pedestrian"])

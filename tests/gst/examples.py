@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 BUILD, SOURCE = pathlib.Path(os.environ["KERB_BUILD"]), pathlib.Path(os.environ["KERB_SOURCE"])
-MODEL = SOURCE / "models/kerb-demo.onnx"
+MODEL = SOURCE / "models/drive-free.onnx"
 NAMES = [c["name"] for c in json.loads(MODEL.with_suffix(".json").read_text())["classes"]]
 
 
@@ -47,7 +47,7 @@ class Examples(unittest.TestCase):
         self.assertEqual(done.stdout.splitlines(), [line.format(n / 25) + w for n, w in enumerate(self.wanted)])
         done = subprocess.run([*command, str(MODEL) + "x"], capture_output=True, text=True, timeout=100)
         self.assertNotEqual(done.returncode, 0)
-        self.assertIn("kerb-demo.onnxx", done.stderr)
+        self.assertIn("drive-free.onnxx", done.stderr)
 
     def video(self):
         """The same drive as an uncompressed file: what goes in is what the label file is of."""

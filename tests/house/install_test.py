@@ -17,7 +17,7 @@ FILES = {
     "library": ["{lib}/libkerb.so", "{lib}/libkerb.so.0", "{lib}/pkgconfig/kerb.pc", "include/kerb.h"],
     "cpu": ["{lib}/kerb/kerb-cpu.so"],
     "plugin": ["{lib}/gstreamer-1.0/libgstkerb.so", "include/gst/kerb/kerbmeta.h"],
-    "command": ["bin/kerb", "share/kerb/models/kerb-demo.onnx", "share/kerb/models/kerb-demo.json"],
+    "command": ["bin/kerb", "share/kerb/models/drive-free.onnx", "share/kerb/models/drive-free.json"],
 }
 
 
@@ -72,7 +72,7 @@ def check_example(prefix, libdir, work, source, env):
     """docs/example.c as its own first lines say to build it."""
     flags = run("pkg-config", "--cflags", "--libs", "kerb", env=env).split()
     run("cc", source / "docs/example.c", "-o", work / "example", *flags, env=env)
-    run(work / "example", source / "models/kerb-demo.onnx", work / "out.ppm", env={**env, "LD_LIBRARY_PATH": str(prefix / libdir)})
+    run(work / "example", source / "models/drive-free.onnx", work / "out.ppm", env={**env, "LD_LIBRARY_PATH": str(prefix / libdir)})
     if not (work / "out.ppm").read_bytes().startswith(b"P6\n640 360\n255\n"):
         sys.exit("the example wrote no picture")
 
@@ -81,7 +81,7 @@ def check_appsink(prefix, libdir, work, source, env):
     """docs/appsink.c, too: the header of the metadata alone, with the element as it is installed."""
     flags = run("pkg-config", "--cflags", "kerb", env=env).split() + run("pkg-config", "--cflags", "--libs", "gstreamer-app-1.0", env=env).split()
     run("cc", source / "docs/appsink.c", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-o", work / "appsink", *flags, env=env)
-    out = run(work / "appsink", source / "models/kerb-demo.onnx", env={**env, "GST_PLUGIN_PATH": str(prefix / libdir / "gstreamer-1.0")})
+    out = run(work / "appsink", source / "models/drive-free.onnx", env={**env, "GST_PLUGIN_PATH": str(prefix / libdir / "gstreamer-1.0")})
     if out.count(" s, labels 0 ms old:  ") != 10 or "road" not in out:
         sys.exit(f"docs/appsink.c read no labels:\n{out}")
 

@@ -117,7 +117,7 @@ static void the_demonstration_model(void **state)
         {KERB_PRECISION_F32, "f32", 0.9999}, {KERB_PRECISION_F16, "f16", 0.999}, {KERB_PRECISION_BF16, "bf16", 0.99}};
     char path[4096];
     const char *source = getenv("KERB_SOURCE");
-    snprintf(path, sizeof path, "%s/models/kerb-demo.onnx", source ? source : ".");
+    snprintf(path, sizeof path, "%s/models/drive-free.onnx", source ? source : ".");
     check_model(path, 320, 176, 3, wanted);
 }
 
