@@ -268,7 +268,8 @@ const KerbCommand kerb_command_bench = {
     .arguments = "",
     .summary = "Measure how long a frame takes, stage by stage",
     .description = "Examples:\n"
-                   "  kerb bench --model net.onnx --threads 2\n"
+                   "  kerb bench --threads 2\n"
+                   "  kerb bench --model net.onnx\n"
                    "  kerb bench --element --size 1280x720 --seconds 10 --json\n"
                    "  kerb bench --source drive.mp4 --precision bf16 --frames 300\n"
                    "  kerb bench --live --source drive.mp4 --size 1280x720 --seconds 600\n\n"

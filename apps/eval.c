@@ -148,11 +148,11 @@ const KerbCommand kerb_command_eval = {
     .summary = "Measure a model on labelled frames, and how much its labels flicker",
     .description = "ROOT is the data set's folder (docs/kerb.md shows the layouts), test: for the synthetic drive, or with --flicker and no --dataset any SOURCE.\n\n"
                    "Examples:\n"
-                   "  kerb eval --model net.onnx --dataset camvid CamVid/val --sheet worst.html\n"
+                   "  kerb eval --dataset camvid CamVid/val --sheet worst.html\n"
                    "  kerb eval --model net.onnx --dataset cityscapes --split val cityscapes --json\n"
                    "  kerb eval --model road.onnx --dataset kitti-road data_road\n"
                    "  kerb eval --model net.onnx --dataset folder --map map.json my-frames\n"
-                   "  kerb eval --dataset test 'test:night?seed=9&size=640x360' --frames 100\n"
+                   "  kerb eval --model models/drive-free.onnx --dataset test 'test:night?seed=9&size=640x360' --frames 100\n"
                    "  kerb eval --model net.onnx --flicker drive.mp4\n"
                    "  kerb eval --model net.onnx --dataset camvid --flicker --smoothing strong --baseline CamVid/val\n"
                    "  kerb eval --model net.onnx --dataset camvid --live-mode latest --carry --rate 15 --baseline CamVid/val\n"

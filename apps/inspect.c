@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `kerb inspect`: what a model is and what Kerb makes of it, on standard output. Runs nothing. */
+#include "models.h"
 #include "options.h"
 #include "say.h"
 
@@ -22,7 +23,8 @@ static int kerb_inspect_run(const KerbCommand *command, int argc, char **argv)
     int exit_code;
     if (kerb_options_parse(command, &o, KERB_OPTIONS_NETWORK | KERB_OPTIONS_JSON, own, argc, argv, &exit_code)) {
         exit_code = KERB_EXIT_USAGE;
-        if (!o.model && o.arguments[0] && !o.arguments[1]) o.model = g_strdup(o.arguments[0]);
+        if (!o.model && o.arguments[0]) o.model = g_strdup(kerb_options_single(command, &o, "MODEL"));
+        else if (!o.model) o.model = kerb_model_find(TRUE, &exit_code); /* its first line says which file it is */
         if (o.model) {
             KerbConfig config;
             KerbError error = { 0 };
@@ -32,8 +34,6 @@ static int kerb_inspect_run(const KerbCommand *command, int argc, char **argv)
             if (fflush(stdout)) status = KERB_ERROR_STORAGE, g_strlcpy(error.message, "standard output cannot be written", sizeof error.message);
             if (status != KERB_OK) kerb_say("%s", error.message);
             exit_code = kerb_exit_code(status);
-        } else {
-            kerb_options_single(command, &o, "MODEL");
         }
     }
     kerb_options_clear(&o);
@@ -42,9 +42,10 @@ static int kerb_inspect_run(const KerbCommand *command, int argc, char **argv)
 
 const KerbCommand kerb_command_inspect = {
     .name = "inspect",
-    .arguments = "MODEL",
+    .arguments = "[MODEL]",
     .summary = "Say what a model is, and what Kerb makes of it",
     .description = "Examples:\n"
+                   "  kerb inspect                                      the model that is used where none is named\n"
                    "  kerb inspect net.onnx                             operators, input, outputs, classes, GFLOP, memory\n"
                    "  kerb inspect net.onnx --layers --network-size 640x384\n"
                    "  kerb inspect net.onnx --passes                    the graph before and after each simplification\n"

@@ -18,7 +18,7 @@ static void kerb_print_help(void)
     puts("\n  kerb SUBCOMMAND --help   options and examples\n"
          "  kerb --version           version\n\n"
          "Examples:\n"
-         "  kerb record drive.mp4 -o segmented.mkv --model net.onnx\n"
+         "  kerb record drive.mp4 -o segmented.mkv\n"
          "  kerb record test: -o town.mkv --duration 10      a synthetic drive, no file needed\n\n"
          "Exit codes: 0 done (also after SIGINT, SIGTERM); 2 usage; 3 a model, video or other file cannot be used; 4 camera lost;\n"
          "5 a file cannot be written; 6 the backend failed; 7 internal; 130 the second SIGINT.");

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Paths relative to the executable; see models.h. */
+/* The engine knows where its models are; the plugin is looked for relative to the executable. See models.h. */
 #include "models.h"
 #include "say.h"
 
 #include <gst/gst.h>
-
-#define DEMO_MODEL "drive-free.onnx"
+#include <kerb.h>
 
 /* The folder above the one that the executable lies in: PREFIX of an installation, build/PRESET of a build tree. NULL where /proc is not there. */
 static gchar *kerb_prefix(void)
@@ -18,27 +17,21 @@ static gchar *kerb_prefix(void)
     return prefix;
 }
 
-gchar *kerb_model_find(gboolean quiet)
+gchar *kerb_model_find(gboolean quiet, int *exit_code)
 {
-    const gchar *wished = g_getenv("KERB_MODEL");
-    if (wished && *wished) return g_strdup(wished);
-    gchar *prefix = kerb_prefix(), *found = NULL;
-    if (prefix) {
-        gchar *places[] = {
-            g_build_filename(prefix, "share", "kerb", "models", DEMO_MODEL, NULL),
-            g_build_filename(prefix, "..", "..", "models", DEMO_MODEL, NULL), /* build/PRESET of the source tree */
-        };
-        for (gsize i = 0; i < G_N_ELEMENTS(places); i++) {
-            if (!found && g_file_test(places[i], G_FILE_TEST_IS_REGULAR)) found = g_canonicalize_filename(places[i], NULL);
-            g_free(places[i]);
-        }
+    char path[KERB_PATH_BYTES];
+    KerbError error;
+    KerbStatus status = kerb_model_default(path, &error);
+    if (status != KERB_OK) {
+        kerb_say("%s", error.message);
+        *exit_code = kerb_exit_code(status);
+        return NULL;
     }
-    g_free(prefix);
-    if (!found)
-        kerb_say("no model: give one with --model NET.onnx, or put its path into the environment's KERB_MODEL.");
-    else if (!quiet)
-        kerb_say("no --model was given: using %s, a demonstration that knows a synthetic town only.", found);
-    return found;
+    const gchar *wished = g_getenv("KERB_MODEL");
+    if (!quiet && !(wished && *wished))
+        kerb_say("no --model was given: using %s%s.", path,
+                 g_str_has_suffix(path, "/drive-free.onnx") ? ", which knows a synthetic town only, for drive.onnx is not there" : "");
+    return g_strdup(path);
 }
 
 gboolean kerb_plugin_load(void)

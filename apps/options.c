@@ -223,7 +223,7 @@ gboolean kerb_options_parse(const KerbCommand *command, KerbOptions *o, unsigned
     g_option_context_free(context);
     if (ok) kerb_say_log(o->verbose);
     if (ok && (sets & KERB_OPTIONS_NETWORK) && !o->model && command != &kerb_command_inspect) {
-        o->model = kerb_model_find(o->quiet);
+        o->model = kerb_model_find(o->quiet, exit_code);
         ok = o->model != NULL;
     }
     return ok;

@@ -417,8 +417,8 @@ const KerbCommand kerb_command_record = {
     .summary = "Segment a video, camera or folder of images into a recording",
     .description = "SOURCE is a video file, a pattern or folder of images, /dev/videoN, rtsp://..., http(s)://..., or test: (a synthetic drive).\n\n"
                    "Examples:\n"
-                   "  kerb record drive.mp4 -o segmented.mkv --model net.onnx\n"
-                   "  kerb record drive.mp4 -o roads.mkv --classes road,\"lane marking\" --alpha 0.7 --sheet roads.png\n"
+                   "  kerb record drive.mp4 -o segmented.mkv\n"
+                   "  kerb record drive.mp4 -o roads.mkv --model net.onnx --classes road,\"lane marking\" --alpha 0.7 --sheet roads.png\n"
                    "  kerb record 'frames/*.png' -o frames.mkv --rate 10 --visualize side-by-side\n"
                    "  kerb record /dev/video0 -o camera.mkv --duration 60\n"
                    "  kerb record /dev/video0 -o /media/card/drive.mkv --split-minutes 3 --keep-gb 100\n"

@@ -449,6 +449,7 @@ const KerbCommand kerb_command_view = {
     .arguments = "SOURCE",
     .summary = "Show a video or camera with its segmentation in a window",
     .description = "Examples:\n"
+                   "  kerb view drive.mp4\n"
                    "  kerb view drive.mp4 --model net.onnx\n"
                    "  kerb view /dev/video0 --alpha 0.7 --classes road,lane\n"
                    "  kerb view test:rain\n"

@@ -13,7 +13,7 @@
  *
  *     KerbConfig config;
  *     kerb_config_init(&config);
- *     config.model_file = "net.onnx";
+ *     config.model_file = "net.onnx"; // left out: the model that came with Kerb
  *     KerbPipeline *k;
  *     KerbError error;
  *     if (kerb_open(&k, &config, &error) != KERB_OK) { puts(error.message); return kerb_exit_code(error.status); }
@@ -224,7 +224,7 @@ typedef void (*KerbProgressFn)(void *user, const char *what, int done, int total
 
 /** What kerb_open() needs. Call kerb_config_init() first; then set what you know. Strings are borrowed for the call. */
 typedef struct KerbConfig {
-    const char *model_file;  /**< ONNX file; required */
+    const char *model_file;  /**< ONNX file; NULL (default) or "": the one that kerb_model_default() finds */
     const char *card_file;   /**< model card; NULL: MODEL.json beside MODEL.onnx where it is there */
     const char *labels_file; /**< class names and colours: `name r g b` lines or JSON; NULL: the card's, the palette's, or invented */
     const char *palette;     /**< "camvid", "cityscapes", "voc", "road", "lane", or NULL: the card's, else a generated one */
@@ -248,13 +248,29 @@ typedef struct KerbConfig {
 
 KERB_API void kerb_config_init(KerbConfig *config);
 
+#define KERB_PATH_BYTES 4096 /**< a file's path, with its end */
+
+/** The model that is taken where none is named. The first of these:
+ *
+ *  1. what the environment's KERB_MODEL names (not in programs that run with more rights than their user)
+ *  2. share/kerb/models of the installation that libkerb belongs to
+ *  3. models/ of the build tree that libkerb belongs to
+ *
+ *  In 2 and 3 drive.onnx, else drive-free.onnx. Two models because of their data: CamVid, which the first was trained on, may not be used
+ *  commercially. Who cannot have that deletes drive.onnx, and gets the second, which knows a synthetic town only, or names one of their own.
+ *
+ *  kerb_open() and kerb_inspect() call this by themselves; call it to know which file it is. Nothing is kept: another KERB_MODEL, another answer.
+ *  Any thread, as far as nobody changes the environment meanwhile. Errors (path is ""): ASSET (none is there; KERB_MODEL names a file that cannot be
+ *  read: then no other is taken), ARGUMENT (path is NULL). */
+KERB_API KerbStatus kerb_model_default(char path[KERB_PATH_BYTES], KerbError *error);
+
 /* ------------------------------------------------------------------------------------------------------ the pipeline */
 
 /** in -> net -> out over a ring of slots. One thread may submit while another collects; open, set_format and close belong to
  *  one thread with nothing in flight; display, stats, flushing: any thread, any time. */
 typedef struct KerbPipeline KerbPipeline;
 
-/** Reads the model and its card, chooses the backend, compiles. On failure *out is NULL and `error` (may be NULL) says why. */
+/** Finds the model where none is named, reads it and its card, chooses the backend, compiles. On failure *out is NULL and `error` (may be NULL) says why. */
 KERB_API KerbStatus kerb_open(KerbPipeline **out, const KerbConfig *config, KerbError *error);
 
 /** Waits for what runs, discards the rest, frees everything, sets *pipeline to NULL. NULL and *NULL are fine. */

@@ -69,8 +69,8 @@ static gboolean kerb_seg_norm(const KerbSegSettings *s, KerbConfig *config)
     return !s->std || kerb_seg_parse_three(s->std, config->std);
 }
 
-/* Settings as the engine takes them; the strings stay the element's. */
-static gboolean kerb_seg_config(KerbSeg *self, KerbConfig *config)
+/* Settings as the engine takes them; the strings stay the element's, and `model` that of a model that the settings do not name. */
+static gboolean kerb_seg_config(KerbSeg *self, KerbConfig *config, char model[KERB_PATH_BYTES])
 {
     const KerbSegSettings *s = &self->settings;
     kerb_config_init(config);
@@ -92,11 +92,13 @@ static gboolean kerb_seg_config(KerbSeg *self, KerbConfig *config)
     config->progress = kerb_seg_progress;
     config->progress_user = self;
     if (!s->model_file || !*s->model_file) {
-        GST_ELEMENT_ERROR(
-            self, RESOURCE, NOT_FOUND,
-            ("The property \"model-file\" of %s is not set. Set it to an ONNX model: kerbseg model-file=net.onnx", GST_OBJECT_NAME(self)),
-            (NULL));
-        return FALSE;
+        KerbError error;
+        if (kerb_model_default(model, &error) != KERB_OK) {
+            kerb_post(GST_ELEMENT(self), GST_MESSAGE_ERROR, &error, ""); /* "": a file that is not there */
+            return FALSE;
+        }
+        config->model_file = model;
+        GST_ELEMENT_INFO(self, RESOURCE, SETTINGS, ("No model-file is set: using %s", model), ("using %s", model)); /* gst-launch shows the second */
     }
     if (!kerb_seg_norm(s, config)) {
         GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS,
@@ -165,8 +167,9 @@ static gboolean kerb_seg_start(GstBaseTransform *transform)
     KerbConfig config;
     KerbError error;
     KerbPipeline *pipeline = NULL;
+    char model[KERB_PATH_BYTES];
     self->with_confidence = self->settings.confidence || self->side[KERB_SEG_CONFIDENCE];
-    if (!kerb_seg_config(self, &config)) return FALSE;
+    if (!kerb_seg_config(self, &config, model)) return FALSE;
     if (kerb_open(&pipeline, &config, &error) != KERB_OK) {
         kerb_post(GST_ELEMENT(self), GST_MESSAGE_ERROR, &error, config.model_file);
         return FALSE;

@@ -138,7 +138,7 @@ static void kerb_seg_install_strings(GObjectClass *klass)
         guint id;
         const gchar *name, *nick, *blurb, *value;
     } strings[] = {
-        {PROP_MODEL_FILE, "model-file", "Model file", "ONNX model; required. Since: 0.1", NULL},
+        {PROP_MODEL_FILE, "model-file", "Model file", "ONNX model; unset: the one that came with Kerb, or that the environment's KERB_MODEL names. Since: 0.1", NULL},
         {PROP_CARD_FILE, "card-file", "Model card", "Model card (JSON). Unset: MODEL.json beside MODEL.onnx where it is there. Since: 0.1",
          NULL},
         {PROP_LABELS_FILE, "labels-file", "Labels file",

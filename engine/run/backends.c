@@ -7,6 +7,7 @@
  * it is loaded, and its spinning threads otherwise take the processor from the decoder beside us (20 small convolutions: 15 -> 268 ms).
  * Modules stay loaded (RTLD_NODELETE): threads of their libraries may outlive the last pipeline. */
 #include "run/backends.h"
+#include "run/installed.h"
 
 #include "base/cpu.h"
 #include "net/ref/ref.h"
@@ -70,11 +71,11 @@ static int find_places(ModulePlace places[MAX_PLACES])
         if (length) places[n++] = (ModulePlace){ list, length, "" };
         list += length + (list[length] == ':');
     }
-    Dl_info self;
-    const char *slash = dladdr((void *)(uintptr_t)&kerb_version, &self) ? strrchr(self.dli_fname, '/') : NULL;
-    if (slash) {
-        places[n++] = (ModulePlace){ self.dli_fname, (size_t)(slash - self.dli_fname), "/kerb" };
-        places[n++] = (ModulePlace){ self.dli_fname, (size_t)(slash - self.dli_fname), "/../modules" };
+    int length;
+    const char *folder = kerb_installed_folder(&length);
+    if (folder) {
+        places[n++] = (ModulePlace){ folder, (size_t)length, "/kerb" };
+        places[n++] = (ModulePlace){ folder, (size_t)length, "/../modules" };
     }
     places[n++] = (ModulePlace){ KERB_MODULE_DIR, strlen(KERB_MODULE_DIR), "" };
     return n;

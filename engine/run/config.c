@@ -2,6 +2,7 @@
 /* Configuration: defaults and the check at the front door. What depends on the model is checked in model.c. */
 #include "run/config.h"
 
+#include "base/log.h"
 #include "out/classes.h"
 
 #include <math.h>
@@ -37,8 +38,6 @@ static KerbStatus check_norm(const KerbConfig *c, KerbError *error)
 KerbStatus kerb_config_check(const KerbConfig *c, KerbError *error)
 {
     if (!c) return kerb_fail(error, KERB_ERROR_ARGUMENT, "no configuration was given; start from kerb_config_init()");
-    if (!c->model_file || !c->model_file[0])
-        return kerb_fail(error, KERB_ERROR_ARGUMENT, "no model file was given: name the ONNX file of a segmentation network");
     const struct { const char *what; int value, lo, hi; const char *hint; } ranges[] = {
         { "threads", c->threads, 0, 256, " (0: one a core)" },
         { "slots", c->slots, 1, KERB_MAX_SLOTS, " (2: double buffering)" },
@@ -60,4 +59,17 @@ KerbStatus kerb_config_check(const KerbConfig *c, KerbError *error)
                          "there is no palette \"%s\"; there are: %s; for a file of your own use the labels file", c->palette,
                          kerb_classes_builtin_names());
     return check_norm(c, error);
+}
+
+KerbStatus kerb_config_complete(KerbConfig *out, const KerbConfig *given, char model[KERB_PATH_BYTES], KerbError *error)
+{
+    KerbStatus status = kerb_config_check(given, error);
+    if (status != KERB_OK) return status;
+    *out = *given;
+    if (given->model_file && given->model_file[0]) return KERB_OK;
+    status = kerb_model_default(model, error);
+    if (status != KERB_OK) return status;
+    kerb_log(KERB_LOG_INFO, "no model was named: %s is taken", model);
+    out->model_file = model;
+    return KERB_OK;
 }

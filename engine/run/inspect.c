@@ -162,11 +162,14 @@ static void say_unsupported(const KerbConfig *config, unsigned flags, InspectSin
     kerb_onnx_close(&onnx);
 }
 
-KERB_API KerbStatus kerb_inspect(const KerbConfig *config, unsigned flags, KerbWriteFn write, void *user, KerbError *error)
+KERB_API KerbStatus kerb_inspect(const KerbConfig *given, unsigned flags, KerbWriteFn write, void *user, KerbError *error)
 {
     kerb_error_clear(error);
-    KerbStatus status = kerb_config_check(config, error);
+    char model[KERB_PATH_BYTES];
+    KerbConfig complete;
+    KerbStatus status = kerb_config_complete(&complete, given, model, error);
     if (status != KERB_OK) return status;
+    const KerbConfig *config = &complete;
     if (!write) return kerb_fail(error, KERB_ERROR_ARGUMENT, "kerb_inspect: no function to write with was given");
     InspectSink sink = { write, user };
     KerbInspection *x = calloc(1, sizeof *x);

@@ -50,13 +50,15 @@ KerbStatus kerb_open_with_backend(KerbPipeline **out, const KerbConfig *config, 
     kerb_error_clear(error);
     if (!out) return kerb_fail(error, KERB_ERROR_ARGUMENT, "kerb_open: no place for the pipeline was given");
     *out = NULL;
-    KerbStatus status = kerb_config_check(config, error);
+    char model[KERB_PATH_BYTES];
+    KerbConfig complete;
+    KerbStatus status = kerb_config_complete(&complete, config, model, error);
     if (status != KERB_OK) return status;
     KerbPipeline *p = calloc(1, sizeof *p);
     if (!p) return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for a pipeline (%zu bytes)", sizeof *p);
     pthread_mutex_init(&p->mutex, NULL);
-    settle(p, config);
-    status = start(p, config, backend, error);
+    settle(p, &complete);
+    status = start(p, &complete, backend, error);
     if (status != KERB_OK) kerb_close(&p);
     *out = p;
     return status;

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The command line itself: help, hints, models, devices, inspect, bench."""
 import json
+import pathlib
 import shutil
 
 import kerb_case
@@ -46,7 +47,44 @@ class Help(KerbCase):
 
 class Model(KerbCase):
     def test_environment(self):
-        self.kerb("record", SMALL, "-o", self.output, "--duration", 0.1, env={"KERB_MODEL": str(self.model)})
+        for command in (["record", SMALL, "-o", self.output, "--duration", 0.1], ["bench", "--frames", 2], ["inspect"], ["eval", "--flicker", SMALL, "--frames", 2],
+                        ["view", SMALL, "--frames", 1, "--headless"]):
+            with self.subTest(command=command[0]):
+                done = self.kerb(*command, env={"KERB_MODEL": str(self.model)})
+                self.assertNotIn("no --model", done.stderr)  # who has set it knows
+                self.refused(3, *command, env={"KERB_MODEL": str(self.folder / "none.onnx")}, says=["KERB_MODEL", "none.onnx"])
+        self.assertEqual(json.loads(self.kerb("inspect", "--json", env={"KERB_MODEL": str(self.model)}).stdout)["file"], str(self.model))
+
+    def test_default(self):
+        """Nothing named at all: the best that is in models/ of the source tree, said once."""
+        models = pathlib.Path(__file__).resolve().parents[2] / "models"
+        name = "drive.onnx" if (models / "drive.onnx").exists() else "drive-free.onnx"
+        report = json.loads(self.kerb("inspect", "--json", env={"KERB_MODEL": ""}).stdout)
+        self.assertEqual(report["file"], str(models / name))
+        done = self.kerb("record", SMALL, "-o", self.output, "--duration", 0.1, env={"KERB_MODEL": ""})
+        self.assertEqual(done.stderr.count(str(models / name)), 1, done.stderr)
+        done = self.kerb("record", SMALL, "-o", self.output, "--duration", 0.1, "--force", "--quiet", env={"KERB_MODEL": ""})
+        self.assertNotIn(name, done.stderr)
+
+    def test_deleted_default(self):
+        """Beside a libkerb without drive.onnx, drive-free.onnx is taken, and what it is good for is said; without both, what to do."""
+        alone = self.folder / "tree/lib"
+        alone.mkdir(parents=True)
+        for library in (kerb_case.BUILD / "lib").glob("libkerb.so*"):
+            shutil.copy2(library, alone)
+        models = self.folder / "tree/models"
+        models.mkdir()
+        for suffix in (".onnx", ".json"):
+            if self.model.with_suffix(suffix).exists():
+                shutil.copy(self.model.with_suffix(suffix), models / f"drive-free{suffix}")
+        env = {"KERB_MODEL": "", "LD_LIBRARY_PATH": str(alone)}
+        done = self.kerb("record", SMALL, "-o", self.output, "--duration", 0.1, env=env)
+        for word in (str(models / "drive-free.onnx"), "synthetic town", "drive.onnx is not there"):
+            self.assertIn(word, done.stderr)
+        shutil.rmtree(models)
+        for command in (["record", SMALL, "-o", self.output, "--force"], ["bench"], ["inspect"]):
+            self.refused(3, *command, env=env, says=["no model", "drive.onnx", "--model", "KERB_MODEL"])
+        self.refused(2, "inspect", "a.onnx", "b.onnx", env=env, says="b.onnx")
 
     def test_missing(self):
         self.refused(3, "record", SMALL, "-o", self.output, "--model", self.folder / "none.onnx", says="none.onnx")

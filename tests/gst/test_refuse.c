@@ -13,13 +13,20 @@ static void stop(GstElement *e)
     end(NULL, e);
 }
 
-static void test_no_model_property(void **state)
+/* Without model-file the default model is needed: where the environment names one that is not there, that is the error, and nothing else is taken. */
+static void test_missing_default(void **state)
 {
-    GstElement *e = seg_new(16, 16);
-    g_object_set(e, "model-file", NULL, NULL);
-    assert_int_equal(start(e), GST_STATE_CHANGE_FAILURE);
-    assert_complaint(e, GST_MESSAGE_ERROR, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND, "model-file");
-    stop(e);
+    g_setenv("KERB_MODEL", "/nonexistent/default.onnx", TRUE);
+    for (int i = 0; i < 2; i++) {
+        GstElement *e = seg_new(16, 16);
+        g_object_set(e, "model-file", i ? "" : NULL, NULL);
+        assert_int_equal(start(e), GST_STATE_CHANGE_FAILURE);
+        assert_complaint(e, GST_MESSAGE_ERROR, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND, "KERB_MODEL is \"/nonexistent/default.onnx\"");
+        g_object_set(e, "model-file", fixture_model, NULL); /* a model that is named needs no other */
+        assert_int_not_equal(start(e), GST_STATE_CHANGE_FAILURE);
+        stop(e);
+    }
+    g_unsetenv("KERB_MODEL");
 }
 
 static void test_missing_model(void **state)
@@ -215,7 +222,7 @@ static void test_selected_classes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_model_property),
+        cmocka_unit_test(test_missing_default),
         cmocka_unit_test(test_missing_model),
         cmocka_unit_test(test_garbage_model),
         cmocka_unit_test(test_engine_words),

@@ -14,10 +14,10 @@ import sys
 import tempfile
 
 FILES = {
-    "library": ["{lib}/libkerb.so", "{lib}/libkerb.so.0", "{lib}/pkgconfig/kerb.pc", "include/kerb.h"],
+    "library": ["{lib}/libkerb.so", "{lib}/libkerb.so.0", "{lib}/pkgconfig/kerb.pc", "include/kerb.h", "share/kerb/models/drive-free.onnx", "share/kerb/models/drive-free.json"],
     "cpu": ["{lib}/kerb/kerb-cpu.so"],
     "plugin": ["{lib}/gstreamer-1.0/libgstkerb.so", "include/gst/kerb/kerbmeta.h"],
-    "command": ["bin/kerb", "share/kerb/models/drive-free.onnx", "share/kerb/models/drive-free.json"],
+    "command": ["bin/kerb"],
 }
 
 
@@ -77,6 +77,35 @@ def check_example(prefix, libdir, work, source, env):
         sys.exit("the example wrote no picture")
 
 
+def default_model(prefix):
+    """The file that is taken where no model is named."""
+    models = prefix / "share/kerb/models"
+    return next(m for m in (models / "drive.onnx", models / "drive-free.onnx") if m.is_file())
+
+
+def check_default_model(prefix, libdir, work, env):
+    """The library finds its models in the prefix, and takes drive-free where somebody has deleted drive."""
+    (work / "default.c").write_text('#include <kerb.h>\n#include <stdio.h>\nint main(void) { char path[KERB_PATH_BYTES]; KerbError e; int s = kerb_model_default(path, &e);'
+                                    ' puts(s ? e.message : path); return kerb_exit_code(s); }\n')
+    run("cc", work / "default.c", "-o", work / "default", *run("pkg-config", "--cflags", "--libs", "kerb", env=env).split(), env=env)
+    env = {**env, "LD_LIBRARY_PATH": str(prefix / libdir)}
+
+    def expect(status, text):
+        said = run(work / "default", env=env, status=status)
+        if text not in said:
+            sys.exit(f"the default model: {said.strip()}, not {text}")
+    expect(0, str(default_model(prefix)))
+    models = prefix / "share/kerb/models"
+    models.rename(work / "away")
+    expect(3, "share/kerb/models")
+    models.mkdir()
+    for name in ("drive-free.onnx", "drive.onnx"):
+        (models / name).touch()
+        expect(0, str(models / name))
+    shutil.rmtree(models)
+    (work / "away").rename(models)
+
+
 def check_appsink(prefix, libdir, work, source, env):
     """docs/appsink.c, too: the header of the metadata alone, with the element as it is installed."""
     flags = run("pkg-config", "--cflags", "kerb", env=env).split() + run("pkg-config", "--cflags", "--libs", "gstreamer-app-1.0", env=env).split()
@@ -96,6 +125,9 @@ def check_command(prefix, parts, work, env):
         run(prefix / "bin/kerb", "record", "test:", "--duration=0.2", "-o", work / "out.mkv", env=env)
         if (work / "out.mkv").stat().st_size < 1000:
             sys.exit("kerb record wrote nothing")
+    inspected = json.loads(run(prefix / "bin/kerb", "inspect", "--json", env=env))["file"]
+    if inspected != str(default_model(prefix)):
+        sys.exit(f"kerb inspect without a model looked at {inspected}")
 
 
 def main():
@@ -113,11 +145,16 @@ def main():
         check_no_build_folder(prefix, build, work, env)
         check_headers(work, parts, env)
         check_example(prefix, libdir, work, source, env)
+        check_default_model(prefix, libdir, work, env)
         if "plugin" in parts:
             check_library_found(prefix / libdir / "gstreamer-1.0/libgstkerb.so", prefix / libdir, env)
             check_appsink(prefix, libdir, work, source, env)
             if shutil.which("gst-inspect-1.0"):
-                run("gst-inspect-1.0", "kerbseg", env={**env, "GST_PLUGIN_PATH": str(prefix / libdir / "gstreamer-1.0")})
+                plugins = {**env, "GST_PLUGIN_PATH": str(prefix / libdir / "gstreamer-1.0")}
+                run("gst-inspect-1.0", "kerbseg", env=plugins)
+                said = run("gst-launch-1.0", "kerbtestsrc", "num-buffers=1", "!", "kerbseg", "!", "fakesink", env=plugins)
+                if str(default_model(prefix)) not in said:
+                    sys.exit(f"kerbseg without model-file does not say that it takes {default_model(prefix)}:\n{said}")
         if "command" in parts:
             check_library_found(prefix / "bin/kerb", prefix / libdir, env)
             check_command(prefix, parts, work, env)

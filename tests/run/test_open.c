@@ -84,9 +84,7 @@ static void test_config(void **state)
     assert_int_equal(kerb_open(&k, NULL, &error), KERB_ERROR_ARGUMENT);
     assert_int_equal(kerb_open(NULL, NULL, &error), KERB_ERROR_ARGUMENT);
     KerbConfig c = plain();
-    c.model_file = NULL;
-    refused(&c, KERB_ERROR_ARGUMENT, "no model file");
-    c = plain(), c.threads = 257;
+    c.threads = 257;
     refused(&c, KERB_ERROR_ARGUMENT, "threads|257|256");
     c = plain(), c.threads = -1;
     refused(&c, KERB_ERROR_ARGUMENT, "threads|-1");
