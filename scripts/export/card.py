@@ -56,7 +56,7 @@ def option_words(action, value):
     if action.dest in ("init", "teacher"):
         value = f"runs/{name_of(value)}"
     elif isinstance(value, (list, tuple)):
-        value = ("x" if action.dest == "crop" else ",").join(f"{v:g}" for v in value)
+        value = ("x" if action.dest in ("crop", "eval_size") else ",").join(f"{v:g}" for v in value)
     return [flag, str(value)]
 
 
@@ -101,13 +101,17 @@ def accuracy_of(state):
     if not judged:
         return None
     best, o = max(judged, key=lambda e: e["miou"]), state["options"]
-    return {"mIoU": round(100 * best["miou"], 2), **({"mIoU without background": round(100 * best["miou_without_background"], 2)} if "miou_without_background" in best else {}),
-            "pixel accuracy": round(100 * best["pixel_accuracy"], 2), "on": f"{o['data']} val{' (trained on it too)' if 'val' in o['split'].split('+') else ''}, by PyTorch at the pictures' own size, epoch {best['epoch']} of {o['epochs']}",
-            "IoU": {c["name"]: None if v is None else round(100 * v, 1) for c, v in zip(state["classes"], best["iou"])}}
+    seen = " (trained on it too)" if "val" in o["split"].split("+") else ""
+    size = "x".join(map(str, o["eval_size"])) if o.get("eval_size") else "the pictures' own size"
+    found = {"mIoU": round(100 * best["miou"], 2)}
+    if "miou_without_background" in best:
+        found["mIoU without background"] = round(100 * best["miou_without_background"], 2)
+    return found | {"pixel accuracy": round(100 * best["pixel_accuracy"], 2), "on": f"{o['data']} val{seen}, by PyTorch at {size}, epoch {best['epoch']} of {o['epochs']}",
+                    "IoU": {c["name"]: None if v is None else round(100 * v, 1) for c, v in zip(state["classes"], best["iou"])}}
 
 
 def card_of(states, name, size, free, int8, export):
-    """size: ("longer_side", pixels), or ("width", pixels, "height", pixels)."""
+    """size: ("longer_side", pixels), ("width", pixels), or ("width", pixels, "height", pixels)."""
     state = states[-1][1]
     o = state["options"]
     gray = o["model"] == "m2nist-fcn"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Checkpoint of scripts/train/train.py -> ONNX (opset 17) and its model card, checked against PyTorch through ONNX Runtime and through Kerb.
 
-    scripts/export/export.py runs/drive -o models/drive.onnx [--longer-side 640 | --size 640x352 [--fixed]] [--int8 [--frames 100]]
+    scripts/export/export.py runs/drive -o models/drive.onnx [--width 640 | --longer-side 640 | --size 640x352 [--fixed]] [--int8 [--frames 100]]
 
 Writes drive.onnx, drive.json (the card: card.py) and drive-curve.png (how training went). --longer-side, or --size, is what the card tells Kerb; the file itself takes any
 size, but for --fixed. --int8 writes a QDQ model (int8, symmetric, per channel; ranges from pictures of the training data). Files appear whole or not at all. Exit code 0;
@@ -151,7 +151,7 @@ def size_of(text):
 def command(o, run):
     """This export as the recipe names it."""
     out = f"models/{o.out.name}" if o.out.parent.name == "models" else o.out.name
-    size = ["--longer-side", str(o.longer_side)] if o.longer_side else ["--size", "x".join(map(str, o.size))] if o.size else []
+    size = ["--width", str(o.width)] if o.width else ["--longer-side", str(o.longer_side)] if o.longer_side else ["--size", "x".join(map(str, o.size))] if o.size else []
     return ["scripts/export/export.py", f"runs/{run}", "-o", out, *size, *(["--fixed"] if o.fixed else []), *(["--int8", "--frames", str(o.frames)] if o.int8 else [])]
 
 
@@ -160,6 +160,7 @@ def main():
     p.add_argument("run", type=pathlib.Path, help="folder of a run (its best.pt is taken) or a checkpoint")
     p.add_argument("-o", "--out", type=pathlib.Path, required=True)
     p.add_argument("--size", type=size_of, metavar="WxH", help="what the card says; default: the pictures' own, rounded to the network's multiple")
+    p.add_argument("--width", type=int, metavar="PX", help="the card says the width, the height follows from the frame's shape")
     p.add_argument("--longer-side", type=int, metavar="PX", help="the card leaves the size to the frame's, the longer side at most this")
     p.add_argument("--fixed", action="store_true", help="the file takes that size alone (default: any)")
     p.add_argument("--int8", action="store_true")
@@ -171,8 +172,8 @@ def main():
         state = checkpoint.load(best_of(o.run))
         net = trained(state)
         m = net.multiple
-        if o.longer_side and (o.size or o.fixed or o.longer_side < m):
-            p.error(f"--longer-side goes without --size and --fixed, and is {m} or more")
+        if (o.longer_side or o.width) and (o.size or o.fixed or (o.width and o.longer_side) or (o.longer_side or o.width) < m):
+            p.error(f"--width or --longer-side goes without the other, --size and --fixed, and is {m} or more")
         size = o.size or tuple(max(m, s // m * m) for s in state["options"]["crop"])
         if size[0] % m or size[1] % m:
             p.error(f"{state['options']['model']} takes sides that are multiples of {m}, not {size[0]}x{size[1]}")
@@ -184,7 +185,7 @@ def main():
             quantized = o.out.with_name(o.out.stem + ".int8.part.onnx")
             quantize(net, beside, quantized, state, o.frames)
             os.replace(quantized, beside)
-        told = ("longer_side", o.longer_side) if o.longer_side else ("width", size[0], "height", size[1])
+        told = ("width", o.width) if o.width else ("longer_side", o.longer_side) if o.longer_side else ("width", size[0], "height", size[1])
         curve = card.curve_png(o.run, state, o.out.stem)
         text = card.as_json(card.card_of(states, o.out.stem, told, not o.fixed, o.int8, command(o, card.name_of(o.run))))
         place({**({"-curve.png": curve} if curve else {}), ".json": text.encode(), ".onnx": beside}, o.out)

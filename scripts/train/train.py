@@ -96,6 +96,7 @@ def parser_of():
     g.add_argument("--threads", type=int, default=0, help="of PyTorch; 0: its own choice")
     g.add_argument("--device", default="auto", help="auto, cpu, cuda")
     g.add_argument("--eval-every", type=int, default=5, help="epochs")
+    g.add_argument("--eval-size", type=size, metavar="WxH", help="the validation pictures are judged with the network at this size (default: their own), as Kerb will run it")
     g.add_argument("--out", type=pathlib.Path, help="folder of the run")
     g.add_argument("--resume", type=pathlib.Path, metavar="OUT", help="goes on with a run; its options are kept, --epochs may not change")
     return p
@@ -347,7 +348,7 @@ class Run:
             self.epoch += 1
             entry = {"epoch": self.epoch, "step": self.step, "loss": round(loss, 5), "seconds": round(time.time() - began, 1)}
             if self.main and (self.epoch % self.o.eval_every == 0 or self.epoch == self.o.epochs):
-                found = measure.evaluate(self.judged(), self.val, self.mean, self.std, device=self.device)
+                found = measure.evaluate(self.judged(), self.val, self.mean, self.std, self.o.eval_size, self.device)
                 entry |= {k: found[k] for k in ("miou", "pixel_accuracy", "mean_accuracy")} | {"iou": found["iou"]} | measure.without_background(found["iou"], self.classes)
             if self.main:
                 self.report(entry)
@@ -441,7 +442,7 @@ def predicted(run, k):
     picture, truth = run.val[k]
     net = run.judged()
     was = net.training
-    labels = measure.labels_of(net.eval(), picture, run.mean, run.std, device=run.device)
+    labels = measure.labels_of(net.eval(), picture, run.mean, run.std, run.o.eval_size, run.device)
     net.train(was)
     colors = np.zeros((256, 3), np.uint8)
     for i, c in enumerate(run.classes):
@@ -495,7 +496,7 @@ def resumed(o):
     kept.root = pathlib.Path(kept.root) if kept.root else None
     kept.out, kept.resume = o.resume, o.resume
     kept.teacher = pathlib.Path(kept.teacher) if kept.teacher else None
-    kept.crop, kept.scale = tuple(kept.crop), tuple(kept.scale)
+    kept.crop, kept.scale, kept.eval_size = tuple(kept.crop), tuple(kept.scale), kept.eval_size and tuple(kept.eval_size)
     kept.device, kept.workers, kept.threads = o.device, o.workers, o.threads
     run = Run(kept)
     run.restore(state)

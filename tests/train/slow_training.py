@@ -139,6 +139,15 @@ class Training(unittest.TestCase):
         self.run_it(self.command("--epochs", 1, "--init", self.root / "nowhere"), expect=1)
         self.assertIn("EfficientNet-Lite", self.run_it(self.command("--epochs", 1, "--freeze", 2), expect=2).stderr)
 
+    def test_two_processes_learn_as_one(self):
+        """torchrun: both halves of a batch give the gradient of the whole, so one weight comes out whoever computes it (norms see half a batch, hence the tolerance)."""
+        together = ["--epochs", 8, "--lr", "5e-3", "--ema", "0.9", "--batch", "1"]
+        self.run_it([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *self.command(*together)[1:]])
+        log = [json.loads(line) for line in (self.out / "log.jsonl").read_text().splitlines()]
+        self.assertEqual([e["epoch"] for e in log], list(range(1, 9)))  # one process writes
+        self.assertEqual(log[-1]["step"], 8 * 4)
+        self.assertGreater(max(e["miou"] for e in log), 0.5)
+
     def test_nan_keeps_the_last_good_weights(self):
         self.run_it(self.command("--epochs", 1))
         state = checkpoint.load(self.out / "last.pt")
