@@ -40,7 +40,7 @@ class Training(unittest.TestCase):
         return [sys.executable, ROOT / "scripts/train/train.py", *small, "--root", self.root / "data", "--out", self.out, *map(str, arguments)]
 
     def run_it(self, command, expect=0, **options):
-        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=300, **options)
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=1200, **options)
         self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
         return done
 
