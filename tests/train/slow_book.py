@@ -147,7 +147,8 @@ class Page(unittest.TestCase):
 
     def test_kerbs_size_rule(self):
         maker = load_maker()
-        for known, size in (({"longer_side": 640, "multiple": 32}, (640, 352)), ({"longer_side": 640, "multiple": 64}, (640, 384)), ({"width": 320, "height": 192}, (320, 192)),
+        for known, size in (({"longer_side": 640, "multiple": 32}, (640, 352)), ({"longer_side": 640, "multiple": 64}, (640, 384)), ({"width": 320, "height": 192}, (320, 192)), ({"width": 640, "multiple": 32}, (640, 352)),
+                            ({"height": 352}, (640, 352)),
                             ({"longer_side": 640, "multiple": 1}, (640, 360)), ({}, (1024, 576))):
             entry = maker.Entry("x", pathlib.Path("/nowhere.onnx"), "camvid", None, False, False)
             entry.card = {"input": known}
