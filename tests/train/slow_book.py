@@ -5,10 +5,9 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 import unittest
 
-from train_case import BUILD, ROOT
+from train_case import BUILD, ROOT, Scratch
 
 import numpy as np
 import torch
@@ -28,21 +27,14 @@ DATA = pathlib.Path(os.environ.get("KERB_DATA", "/nowhere"))
 KERB = [ROOT / "scripts/run", "kerb"]
 
 
-class Scratch(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.root = pathlib.Path(self.folder.name)
-
-    def tearDown(self):
-        self.folder.cleanup()
-
+class Commands(Scratch):
     def run_it(self, *command, **options):
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=1500, **options)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done
 
 
-class Counts(Scratch):
+class Counts(Commands):
     def test_by_hand(self):
         """A strided convolution, a depthwise one, and a transposed one, at a size that the file was not written at."""
         net = nn.Sequential(nn.Conv2d(3, 8, 5, 2, 2), nn.ReLU(), nn.Conv2d(8, 8, 3, 1, 1, groups=8, bias=False), nn.ConvTranspose2d(8, 4, 4, 2, 1)).eval()
@@ -73,7 +65,7 @@ class Counts(Scratch):
 
 @unittest.skipUnless((DATA / "camvid/val").is_dir(), "KERB_DATA has no camvid")
 @unittest.skipUnless((BUILD / "bin/kerb").exists(), "kerb is not built")
-class CamVid(Scratch):
+class CamVid(Commands):
     def run_of_camvid(self):
         """KERB_RUN: a trained run; without it a small one, which is trained now."""
         if "KERB_RUN" in os.environ:
@@ -96,7 +88,7 @@ class CamVid(Scratch):
 
 
 @unittest.skipUnless((ROOT / "models/m2nist-fcn.onnx").exists() and (DATA / "mnist").is_dir() and (BUILD / "bin/kerb").exists(), "m2nist-fcn, MNIST or kerb is not here")
-class Digits(Scratch):
+class Digits(Commands):
     def test_unseen_digits(self):
         """The model that ships, on digits that training never saw, at M2NIST's size and on a larger canvas."""
         self.run_it(sys.executable, ROOT / "scripts/train/make-m2nist", DATA / "mnist", self.root / "made", "--train", 1, "--val", 300)

