@@ -109,13 +109,14 @@ class Dice(nn.Module):
         super().__init__()
 
     def forward(self, scores, labels, border=None):
-        judged = (labels != VOID).unsqueeze(1)
-        p = scores.softmax(1) * judged
-        truth = F.one_hot(labels.masked_fill(~judged[:, 0], 0), scores.shape[1]).permute(0, 3, 1, 2) * judged
-        over = (0, 2, 3)
-        both, size = (p * truth).sum(over), p.sum(over) + truth.sum(over)
-        there = truth.sum(over) > 0
-        return 1 - (2 * both[there] / size[there].clamp(min=1e-6)).mean() if there.any() else scores.sum() * 0
+        judged, n = labels != VOID, scores.shape[1]
+        own, p = labels.masked_fill(~judged, 0), scores.softmax(1)
+        hit = p.gather(1, own.unsqueeze(1)).squeeze(1) * judged
+        both = hit.new_zeros(n).index_add(0, own.flatten(), hit.flatten())
+        called = judged.flatten().to(p.dtype) @ p.permute(0, 2, 3, 1).reshape(-1, n)
+        true = torch.bincount(labels[judged], minlength=n)
+        there = true > 0
+        return 1 - (2 * both / (called + true).clamp(min=1e-6))[there].mean() if there.any() else scores.sum() * 0
 
 
 def distilled(scores, teacher, temperature=2.0, every=2):
