@@ -132,7 +132,9 @@ class Same(unittest.TestCase):
         short.load_state_dict({k: v for k, v in whole.state_dict().items() if k in short.state_dict()})
         x = torch.randn(1, 3, 64, 96)
         with torch.no_grad():
-            self.assertTrue(torch.equal(short(x)["top"], whole(x)[16]))
+            found = short(x)
+            self.assertTrue(torch.equal(found["top"], whole(x)[16]))
+        self.assertEqual(found.keys(), short.channels.keys())
 
     def test_slim_encoder_keeps_what_weighs_most(self):
         """The slim block gives what the whole one gives with its other channels at nought."""

@@ -234,7 +234,7 @@ class EfficientNetLite(nn.Module):
         last = len(self._blocks) - 1
         self.channels = {"top": i}
         self.keep, self.frozen = {}, []
-        for at, key in zip(sorted(self.ends), (2, 4, 8, None, 16, None, None)):  # after the stages of 16, 24, 40, 112 channels
+        for at, key in zip(sorted(self.ends)[1:], (4, 8, None, 16, None, None)):  # after the stages of 24, 40, 112 channels
             if key and at != last:
                 self.keep[at], self.channels[key] = key, self.ends[at][1]
         self.keep[last] = "top"

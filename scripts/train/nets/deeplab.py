@@ -68,13 +68,13 @@ class DeepLabV3Plus(nn.Module):
 
 class LightDecoder(nn.Module):
     """Real-time sibling of DeepLabv3+: a small ASPP on the encoder's last features, then up by two at a time, each size joined by sum with the encoder's features of
-    that size: `width` channels down to stride 8, `fine` at stride 4 (0: scores at stride 8), `detail` at stride 2 (EfficientNet-Lite; 0: scores at stride 4). The
-    encoder ends at stride 32; EfficientNet-Lite with `stages` 4 or 5 at 16, with `slim` it is narrower at strides 4 and 8.
+    that size: `width` channels down to stride 8, `fine` at stride 4 (0: scores at stride 8). The encoder ends at stride 32; EfficientNet-Lite with `stages` 4 or 5 at
+    16, with `slim` it is narrower at strides 4 and 8.
 
     RGB (N, 3, H, W), multiples of 32 -> scores (N, classes, H, W).
     """
 
-    def __init__(self, classes, backbone_name="efficientnet-lite0", pretrained=False, width=128, fine=64, detail=0, **encoder):
+    def __init__(self, classes, backbone_name="efficientnet-lite0", pretrained=False, width=128, fine=64, **encoder):
         super().__init__()
         self.backbone = backbone(backbone_name, output_stride=32, pretrained=pretrained, **encoder)
         c = self.backbone.channels
@@ -83,14 +83,10 @@ class LightDecoder(nn.Module):
         if self.deep:
             self.take16, self.join16 = conv_bn(c[16], width), separable(width, width)
         self.take8, self.join8 = conv_bn(c[8], width), separable(width, width)
-        if detail and not (fine and 2 in c):
-            raise ValueError(f"detail joins features of stride 2 to those of stride 4: it needs fine, and {backbone_name} has strides {sorted(k for k in c if k != 'top')}")
-        self.fine, self.detail = fine, detail
+        self.fine = fine
         if fine:
             self.narrow, self.take4, self.join4 = conv_bn(width, fine), conv_bn(c[4], fine), separable(fine, fine)
-        if detail:
-            self.narrow2, self.take2, self.join2 = conv_bn(fine, detail), conv_bn(c[2], detail), separable(detail, detail)
-        self.score = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(detail or fine or width, classes, 1))
+        self.score = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(fine or width, classes, 1))
 
     def forward(self, x):
         f = self.backbone(x)
@@ -100,6 +96,4 @@ class LightDecoder(nn.Module):
         y = self.join8(enlarge(y, f[8]) + self.take8(f[8]))
         if self.fine:
             y = self.join4(enlarge(self.narrow(y), f[4]) + self.take4(f[4]))
-        if self.detail:
-            y = self.join2(enlarge(self.narrow2(y), f[2]) + self.take2(f[2]))
         return enlarge(self.score(y), x)
