@@ -23,6 +23,7 @@ static void kerb_options_add_network(GOptionContext *context, KerbOptions *o)
         { "precision", 0, 0, G_OPTION_ARG_STRING, &o->precision_name, "auto, f32, bf16; on GPUs also tf32, f16, int8", "NAME" },
         { "device", 0, 0, G_OPTION_ARG_INT, &o->device, "Which GPU, as `kerb devices` numbers them (default 0)", "N" },
         { "threads", 0, 0, G_OPTION_ARG_INT, &o->threads, "CPU threads of the network (default: one a core)", "N" },
+        { "cpu-list", 0, 0, G_OPTION_ARG_STRING, &o->cpu_list, "Cores that they keep to: 0-3,6 (default: all that this process may use)", "LIST" },
         { "network-size", 0, 0, G_OPTION_ARG_STRING, &o->network_size, "Size of the network's input, where the model leaves it open", "WxH" },
         { "fit", 0, 0, G_OPTION_ARG_STRING, &o->fit_name, "auto, stretch, letterbox, crop", "NAME" },
         { 0 },
@@ -73,7 +74,7 @@ static void kerb_options_add_main(GOptionContext *context, KerbOptions *o, unsig
 /* "Unknown option --foo", and which one may be meant. */
 static void kerb_options_complain(const KerbCommand *command, const GError *error, const GOptionEntry *own)
 {
-    static const char *const shared[] = { "model", "card", "labels", "palette", "backend", "precision", "device", "threads", "network-size", "fit", "visualize", "alpha",
+    static const char *const shared[] = { "model", "card", "labels", "palette", "backend", "precision", "device", "threads", "cpu-list", "network-size", "fit", "visualize", "alpha",
                                           "live-mode", "max-age", "max-wait", "inference-interval", "carry", "smoothing", "classes", "rate", "camera-format", "reconnect", "timeout", "json", "quiet", "verbose",
                                           "help" };
     const char *dashes = strstr(error->message, "--"), *near = NULL;
@@ -232,7 +233,7 @@ gboolean kerb_options_parse(const KerbCommand *command, KerbOptions *o, unsigned
 void kerb_options_clear(KerbOptions *o)
 {
     gchar **strings[] = { &o->model,        &o->card,    &o->labels,         &o->backend, &o->precision_name, &o->fit_name,
-                          &o->network_size, &o->palette, &o->visualize_name, &o->classes, &o->live_mode, &o->smoothing, &o->camera_format };
+                          &o->network_size, &o->palette, &o->visualize_name, &o->classes, &o->live_mode, &o->smoothing, &o->camera_format, &o->cpu_list };
     for (gsize i = 0; i < G_N_ELEMENTS(strings); i++) g_clear_pointer(strings[i], g_free);
     g_clear_pointer(&o->arguments, g_strfreev);
 }
@@ -261,6 +262,7 @@ void kerb_options_config(const KerbOptions *o, KerbConfig *config)
     config->device_id = o->device;
     config->precision = o->precision;
     config->threads = o->threads;
+    config->cpu_list = o->cpu_list;
     config->network_width_px = o->network_width;
     config->network_height_px = o->network_height;
     config->fit = o->fit;
@@ -274,6 +276,7 @@ void kerb_options_apply(const KerbOptions *o, GstElement *kerbseg)
                  (guint)o->device, "precision", (gint)o->precision, "network-width", (guint)o->network_width, "network-height", (guint)o->network_height, "fit", (gint)o->fit, "visualize",
                  (gint)o->visualize, "alpha", o->alpha, "palette", o->palette, NULL);
     if (o->backend) g_object_set(kerbseg, "backend", o->backend, NULL);
+    if (o->cpu_list) g_object_set(kerbseg, "cpu-list", o->cpu_list, NULL);
     if (o->classes) g_object_set(kerbseg, "selected-classes", o->classes, NULL);
 }
 

@@ -31,7 +31,7 @@ typedef enum KerbOptionSet {
 
 /* Their values. Strings are owned; kerb_options_clear() frees them. */
 typedef struct KerbOptions {
-    gchar *model, *card, *labels, *backend, *precision_name, *fit_name, *network_size;
+    gchar *model, *card, *labels, *backend, *cpu_list, *precision_name, *fit_name, *network_size;
     gint threads, device;
     gchar *palette, *visualize_name, *classes;
     gdouble alpha;

@@ -81,6 +81,7 @@ static gboolean kerb_seg_config(KerbSeg *self, KerbConfig *config, char model[KE
     config->backend = s->backend;
     config->precision = (KerbPrecision)s->precision;
     config->threads = (int)s->threads;
+    config->cpu_list = s->cpu_list;
     config->slots = (int)s->slots;
     config->device_id = (int)s->cuda_device_id;
     config->network_width_px = (int)s->network_width;
@@ -365,7 +366,7 @@ static void kerb_seg_finalize(GObject *object)
     KerbSeg *self = KERB_SEG(object);
     KerbSegSettings *s = &self->settings;
     for (int i = 0; i < KERB_SEG_MAPS; i++) gst_clear_object(&self->side[i]);
-    gchar **strings[] = {&s->model_file, &s->card_file, &s->labels_file, &s->backend, &s->mean, &s->std};
+    gchar **strings[] = {&s->model_file, &s->card_file, &s->labels_file, &s->backend, &s->cpu_list, &s->mean, &s->std};
     for (gsize i = 0; i < G_N_ELEMENTS(strings); i++) g_clear_pointer(strings[i], g_free);
     gst_flow_combiner_free(self->flows);
     kerb_look_clear(&self->look);

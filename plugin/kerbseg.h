@@ -109,7 +109,7 @@ typedef struct KerbSegRate {
 
 /* What is set by properties. Strings owned. The first two lines hold from the next start, the others from the next frame. */
 typedef struct KerbSegSettings {
-    gchar *model_file, *card_file, *labels_file, *backend, *mean, *std;
+    gchar *model_file, *card_file, *labels_file, *backend, *cpu_list, *mean, *std;
     gint precision, fit, color, smoothing;
     guint threads, slots, network_width, network_height, cuda_device_id;
     gboolean confidence;

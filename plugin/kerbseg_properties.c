@@ -11,6 +11,7 @@ enum {
     PROP_LABELS_FILE,
     PROP_BACKEND,
     PROP_THREADS,
+    PROP_CPU_LIST,
     PROP_PRECISION,
     PROP_SLOTS,
     PROP_CUDA_DEVICE_ID,
@@ -67,6 +68,7 @@ static void kerb_seg_set_property(GObject *object, guint id, const GValue *value
     case PROP_CARD_FILE: kerb_seg_set_string(&s->card_file, value); break;
     case PROP_LABELS_FILE: kerb_seg_set_string(&s->labels_file, value); break;
     case PROP_BACKEND: kerb_seg_set_string(&s->backend, value); break;
+    case PROP_CPU_LIST: kerb_seg_set_string(&s->cpu_list, value); break;
     case PROP_MEAN: kerb_seg_set_string(&s->mean, value); break;
     case PROP_STD: kerb_seg_set_string(&s->std, value); break;
     case PROP_THREADS: s->threads = g_value_get_uint(value); break;
@@ -103,6 +105,7 @@ static void kerb_seg_get_property(GObject *object, guint id, GValue *value, GPar
     case PROP_CARD_FILE: g_value_set_string(value, s->card_file); break;
     case PROP_LABELS_FILE: g_value_set_string(value, s->labels_file); break;
     case PROP_BACKEND: g_value_set_string(value, s->backend); break;
+    case PROP_CPU_LIST: g_value_set_string(value, s->cpu_list); break;
     case PROP_MEAN: g_value_set_string(value, s->mean); break;
     case PROP_STD: g_value_set_string(value, s->std); break;
     case PROP_THREADS: g_value_set_uint(value, s->threads); break;
@@ -144,6 +147,8 @@ static void kerb_seg_install_strings(GObjectClass *klass)
         {PROP_LABELS_FILE, "labels-file", "Labels file",
          "Class names and colours: `name r g b` lines or JSON. Unset: the card's, the palette's, or invented ones. Since: 0.1", NULL},
         {PROP_BACKEND, "backend", "Backend", "Where the network runs: auto (the first that works), cuda, cpu, ref (`kerb devices` lists them). Since: 0.1", "auto"},
+        {PROP_CPU_LIST, "cpu-list", "Cores",
+         "Cores that the network's threads keep to, as taskset --cpu-list takes them (0-3,6); unset: all that this process may use. Since: 0.1", NULL},
         {PROP_MEAN, "mean", "Mean",
          "Subtracted from the network's input (0..255), one number or three between commas in the network's channel order; replaces the "
          "card's. "

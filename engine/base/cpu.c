@@ -2,6 +2,8 @@
 /* What the processor and the operating system let us use. */
 #include "base/cpu.h"
 
+#include "base/error.h"
+
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -73,6 +75,51 @@ int kerb_cpu_count(void)
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
     int n = CPU_COUNT(&set);
     return n > 0 ? n : 1;
+}
+
+/* The cores of `set` as kerb_cpu_list() reads them. */
+static const char *list_text(const cpu_set_t *set, char *buffer, size_t bytes)
+{
+    size_t used = 0;
+    buffer[0] = '\0';
+    for (int first = 0; first < CPU_SETSIZE && used < bytes; first++) {
+        if (!CPU_ISSET((size_t)first, set)) continue;
+        int last = first;
+        while (last + 1 < CPU_SETSIZE && CPU_ISSET((size_t)last + 1, set)) last++;
+        used += (size_t)snprintf(buffer + used, bytes - used, last > first ? "%s%d-%d" : "%s%d", used ? "," : "", first, last);
+        first = last;
+    }
+    return buffer;
+}
+
+/* A number of a core; -1: there is none at *text. Leaves *text behind it. */
+static long core_at(const char **text)
+{
+    if (**text < '0' || **text > '9') return -1;
+    char *end;
+    long core = strtol(*text, &end, 10);
+    *text = end;
+    return core < CPU_SETSIZE ? core : -1;
+}
+
+KerbStatus kerb_cpu_list(cpu_set_t *set, const char *text, KerbError *error)
+{
+    CPU_ZERO(set);
+    const char *p = text;
+    do {
+        long first = core_at(&p), last = first;
+        if (first >= 0 && *p == '-') p++, last = core_at(&p);
+        if (first < 0 || last < first || (*p && *p != ','))
+            return kerb_fail(error, KERB_ERROR_ARGUMENT, "cpu-list \"%s\" is no list of cores; write their numbers, such as 0-3,6", text);
+        for (; first <= last; first++) CPU_SET((size_t)first, set);
+    } while (*p++);
+    cpu_set_t may, both;
+    if (sched_getaffinity(0, sizeof may, &may) != 0) return KERB_OK; /* then what is started will tell */
+    CPU_AND(&both, set, &may);
+    char have[256];
+    if (!CPU_EQUAL(&both, set))
+        return kerb_fail(error, KERB_ERROR_ARGUMENT, "cpu-list \"%s\" names cores that this process may not use; it may use %s", text, list_text(&may, have, sizeof have));
+    return KERB_OK;
 }
 
 const char *kerb_cpu_name(char *buffer, size_t bytes)

@@ -5,6 +5,8 @@
 
 #include "kerb.h"
 
+#include <sched.h>
+
 typedef enum KerbCpuFlags {
     KERB_CPU_AVX2 = 1 << 0,       /* with FMA and F16C */
     KERB_CPU_AVX512 = 1 << 1,     /* F, DQ, BW, VL, CD */
@@ -19,8 +21,10 @@ typedef enum KerbCpuFlags {
 unsigned kerb_cpu_flags(void);
 /* For tests: only these flags are seen from now on. ~0u: all. */
 void kerb_cpu_mask(unsigned mask);
-/* Cores that this process may use (sched_getaffinity), >= 1. */
+/* Cores that the calling thread may use (sched_getaffinity), >= 1. */
 int kerb_cpu_count(void);
+/* "0-3,6", as `taskset --cpu-list` takes it. Errors: ARGUMENT (no such list, or a core in it that the calling thread may not use). */
+KerbStatus kerb_cpu_list(cpu_set_t *set, const char *text, KerbError *error);
 /* "Intel(R) Xeon(R) ..." as the system says it. Never NULL. */
 const char *kerb_cpu_name(char *buffer, size_t bytes);
 /* "AVX-512 VNNI" style text of the flags. */

@@ -2,6 +2,7 @@
 /* Configuration: defaults and the check at the front door. What depends on the model is checked in model.c. */
 #include "run/config.h"
 
+#include "base/cpu.h"
 #include "base/log.h"
 #include "out/classes.h"
 
@@ -58,7 +59,9 @@ KerbStatus kerb_config_check(const KerbConfig *c, KerbError *error)
         return kerb_fail(error, KERB_ERROR_ARGUMENT,
                          "there is no palette \"%s\"; there are: %s; for a file of your own use the labels file", c->palette,
                          kerb_classes_builtin_names());
-    return check_norm(c, error);
+    cpu_set_t cores;
+    KerbStatus status = c->cpu_list && c->cpu_list[0] ? kerb_cpu_list(&cores, c->cpu_list, error) : KERB_OK;
+    return status == KERB_OK ? check_norm(c, error) : status;
 }
 
 KerbStatus kerb_config_complete(KerbConfig *out, const KerbConfig *given, char model[KERB_PATH_BYTES], KerbError *error)

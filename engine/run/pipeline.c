@@ -118,7 +118,10 @@ KERB_API KerbStatus kerb_set_format(KerbPipeline *p, const KerbVideoFormat *form
     kerb_pipeline_drop_format(p);
     int width, height;
     kerb_model_size(p->model, format, &width, &height);
+    cpu_set_t before;
+    kerb_pipeline_pin(p, &before);
     status = kerb_pipeline_compile(p, width, height, error);
+    kerb_pipeline_unpin(p, &before);
     if (status == KERB_OK) status = make_stages(p, format, error);
     if (status == KERB_OK) status = make_maps(p, format, error);
     if (status != KERB_OK) {

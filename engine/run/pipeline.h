@@ -13,6 +13,7 @@
 #include "time/smooth.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 struct KerbPipeline {
@@ -22,6 +23,8 @@ struct KerbPipeline {
     int n_choices;
     KerbPrecision precision; /* as wanted */
     int threads, slots, device_id;
+    bool pinned; /* to the cores: */
+    cpu_set_t cores;
     bool confidence;
     KerbSmoothing smoothing;
     KerbProgressFn progress;
@@ -63,6 +66,11 @@ struct KerbPipeline {
 
 /* kerb_open() on a backend of the caller's own (tests: slow, failing), which outlives the pipeline. */
 KerbStatus kerb_open_with_backend(KerbPipeline **out, const KerbConfig *config, const KerbBackend *backend, KerbError *error);
+
+/* open.c: threads inherit the cores of the thread that starts them. Between these two the caller keeps to the pipeline's, and so does all that is started; `before`
+ * keeps what it had. */
+void kerb_pipeline_pin(const KerbPipeline *pipeline, cpu_set_t *before);
+void kerb_pipeline_unpin(const KerbPipeline *pipeline, const cpu_set_t *before);
 
 /* frame.c: the ring's work functions; user is the pipeline. */
 bool kerb_pipeline_begin(void *user, KerbSlot *slot);

@@ -40,9 +40,10 @@ class Help(KerbCase):
 
     def test_values_are_checked(self):
         for option, valid in (("--visualize=cubist", "side-by-side"), ("--precision=f8", "tf32, f16, int8"), ("--device=64", "0 to 63"), ("--fit=tight", "letterbox"), ("--alpha=2", "0 (frame only) to 1"),
-                              ("--alpha=nan", "0 (frame only) to 1"), ("--threads=-1", "256"), ("--network-size=640", "640x"), ("--network-size=0x5", "1 to 16384"),
+                              ("--alpha=nan", "0 (frame only) to 1"), ("--threads=-1", "256"),  ("--network-size=640", "640x"), ("--network-size=0x5", "1 to 16384"),
                               ("--rate=0", "0.001 to 1000"), ("--duration=-1", "seconds")):
             self.refused(2, "record", SMALL, "-o", self.output, "--model", self.model, option, says=[option.split("=")[0], valid.replace("640x", "width x height")])
+        self.refused(2, "record", SMALL, "-o", self.output, "--model", self.model, "--cpu-list=1-0", says=["cpu-list", "0-3,6"])
 
 
 class Model(KerbCase):

@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 
+#include <dirent.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -76,6 +78,60 @@ static void with_card(const TestModel *model, const char *card, KerbStatus statu
     unlink("net.json");
 }
 
+/* Cores of every thread of this process but the caller, as the kernel lists them. */
+static int threads_that_keep_to(const char *list, int *others)
+{
+    int kept = 0;
+    *others = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    for (struct dirent *entry; (entry = readdir(tasks));) {
+        if (entry->d_name[0] == '.' || atoi(entry->d_name) == getpid()) continue;
+        char path[300], line[256], cores[200] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%s/status", entry->d_name);
+        FILE *file = fopen(path, "r");
+        if (!file) continue; /* ended meanwhile */
+        while (fgets(line, sizeof line, file)) sscanf(line, "Cpus_allowed_list: %199s", cores);
+        fclose(file);
+        if (strcmp(cores, list) == 0) kept++;
+        else ++*others;
+    }
+    closedir(tasks);
+    return kept;
+}
+
+/* cpu-list: all threads of the pipeline keep to it, also those that a format starts; the caller's own cores are as before. */
+static void test_cores(void **state)
+{
+    cpu_set_t mine, after;
+    assert_int_equal(sched_getaffinity(0, sizeof mine, &mine), 0);
+    size_t last = CPU_SETSIZE - 1;
+    while (!CPU_ISSET(last, &mine)) last--;
+    char list[16];
+    snprintf(list, sizeof list, "%zu", last);
+    write_model("net.onnx", &(TestModel){ 0 });
+    int others_before, others;
+    threads_that_keep_to("none", &others_before); /* a sanitizer's own */
+    KerbConfig config = plain();
+    config.backend = "cpu";
+    config.cpu_list = list;
+    KerbPipeline *k = accepted(&config);
+    assert_int_equal(k->threads, 1); /* one for each */
+    kerb_close(&k);
+    config.threads = 3;
+    k = accepted(&config);
+    KerbVideoFormat format = { .pixel_format = KERB_FORMAT_RGB, .width_px = 64, .height_px = 48 };
+    assert_int_equal(kerb_set_format(k, &format, NULL), KERB_OK);
+    int kept = threads_that_keep_to(list, &others);
+    if (CPU_COUNT(&mine) > 1) {
+        assert_true(kept >= 5); /* two each of the pool and of the network, and the ring's */
+        assert_int_equal(others, others_before);
+    }
+    assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
+    assert_true(CPU_EQUAL(&mine, &after));
+    kerb_close(&k);
+}
+
 static void test_config(void **state)
 {
     write_model("net.onnx", &(TestModel){ 0 });
@@ -88,6 +144,10 @@ static void test_config(void **state)
     refused(&c, KERB_ERROR_ARGUMENT, "threads|257|256");
     c = plain(), c.threads = -1;
     refused(&c, KERB_ERROR_ARGUMENT, "threads|-1");
+    static const char *const no_lists[] = { "0-", "-1", "1,,0", "a", "0,", "3-1", "0x1", " 0", "99999999999999999999" };
+    for (size_t i = 0; i < sizeof no_lists / sizeof no_lists[0]; i++) c = plain(), c.cpu_list = no_lists[i], refused(&c, KERB_ERROR_ARGUMENT, "no list of cores|0-3,6");
+    c = plain(), c.cpu_list = "0-1023";
+    refused(&c, KERB_ERROR_ARGUMENT, "0-1023|may use");
     c = plain(), c.slots = 0;
     refused(&c, KERB_ERROR_ARGUMENT, "slots|0|1 to 8");
     c = plain(), c.slots = KERB_MAX_SLOTS + 1;
@@ -484,6 +544,7 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config),
+        cmocka_unit_test(test_cores),
         cmocka_unit_test(test_inputs),
         cmocka_unit_test(test_card_contradictions),
         cmocka_unit_test(test_damaged_cards),
