@@ -117,7 +117,7 @@ function(kerb_test_properties test kind)
   endif()
   set_property(TEST ${test} PROPERTY ENVIRONMENT
     "KERB_DATA=${KERB_DATA}" "KERB_SOURCE=${PROJECT_SOURCE_DIR}" "KERB_BUILD=${PROJECT_BINARY_DIR}"
-    "KERB_MODULE_PATH=${PROJECT_BINARY_DIR}/modules" "PATH=${PROJECT_BINARY_DIR}/bin:$ENV{PATH}"
+    "KERB_PLAN_CACHE=off" "KERB_MODULE_PATH=${PROJECT_BINARY_DIR}/modules" "PATH=${PROJECT_BINARY_DIR}/bin:$ENV{PATH}"
     "GST_PLUGIN_PATH=${PROJECT_BINARY_DIR}/gst" "GST_REGISTRY=${PROJECT_BINARY_DIR}/gst-registry.bin")
   set_property(TEST ${test} PROPERTY SKIP_RETURN_CODE 77)
 endfunction()

@@ -55,7 +55,7 @@ void kerb_plans_free(KerbPlans **plans)
         kerb_conv_plan_free(&p->dnn, plan);
     }
     kerb_maker_close(&p->maker);
-    kerb_plan_cache_close(&p->cache);
+    kerb_cache_close(&p->cache);
     kerb_cudnn_close(&p->dnn);
     free(p);
     *plans = NULL;
@@ -74,7 +74,7 @@ void kerb_plans_save(KerbPlans *p)
         kerb_plan_cache_add(p->cache, &(KerbPlanEntry){ .problem = kerb_plan_canonical(&plan->problem), .is_left = plan->is_left, .ms = plan->ms,
                                                         .engine = plan->engine, .json = plan->json, .json_bytes = plan->json_bytes });
     }
-    if (kerb_plan_cache_save(p->cache)) p->changed = false;
+    if (kerb_cache_save(p->cache)) p->changed = false;
 }
 
 /* ---- one plan */
@@ -141,7 +141,7 @@ static bool kerb_plan_from_cache(KerbPlans *p, KerbConvPlan *plan, bool has_epil
     }
     if (!kerb_candidate_restore(&p->maker, entry.json, entry.json_bytes, &c)) {
         plan->from_cache = false;
-        kerb_plan_cache_drop(p->cache, &canonical);
+        kerb_cache_drop(p->cache, &canonical);
         p->changed = true;
         return false;
     }

@@ -6,6 +6,8 @@
 #include "cuda/base/dnn.h"
 #include "cuda/net/conv.h"
 
+#include "base/cache.h"
+
 typedef cudnnBackendDescriptor_t KerbDescriptor;
 
 /* Tensors by unique id: the same in every graph, so that plans from disk fit. */
@@ -92,7 +94,7 @@ struct KerbPlans {
     int64_t deadline_ns;        /* no further candidates are tried after this; 0: none */
     int foreseen;               /* plans made by kerb_plans_prepare() */
     KerbConvPlan *first, **last;
-    struct KerbPlanCache *cache; /* NULL: none */
+    KerbCache *cache; /* NULL: none */
     bool changed;                /* there is something to save */
 };
 
@@ -141,9 +143,8 @@ KerbStatus kerb_conv_execute(KerbPlans *plans, KerbDescriptor plan, KerbDescript
 KerbStatus kerb_conv_pack(const KerbCudnn *dnn, const KerbConvPlan *plan, const KerbConvPointers *pointers, KerbDescriptor *out, KerbError *error);
 void kerb_conv_plan_free(const KerbCudnn *dnn, KerbConvPlan *plan);
 
-/* ---- the cache on disk (plan_cache.c) */
+/* ---- plans in a cache on disk (plan_cache.c) */
 
-typedef struct KerbPlanCache KerbPlanCache;
 /* One problem's answer. json_bytes 0: cuDNN has no plan for it. */
 typedef struct KerbPlanEntry {
     KerbConvProblem problem;
@@ -153,12 +154,9 @@ typedef struct KerbPlanEntry {
     const char *json;
     size_t json_bytes;
 } KerbPlanEntry;
-/* `key`: everything that a plan depends on but the problem. NULL: no cache (switched off, no folder, no memory); never an error. */
-KerbPlanCache *kerb_plan_cache_open(const char *key);
-bool kerb_plan_cache_find(const KerbPlanCache *cache, const KerbConvProblem *problem, KerbPlanEntry *out); /* json lives as long as the cache */
-void kerb_plan_cache_drop(KerbPlanCache *cache, const KerbConvProblem *problem); /* cuDNN refused it */
-void kerb_plan_cache_add(KerbPlanCache *cache, const KerbPlanEntry *entry);      /* copies */
-bool kerb_plan_cache_save(KerbPlanCache *cache);                                 /* false: logged */
-void kerb_plan_cache_close(KerbPlanCache **cache);
+/* `key`: everything that a plan depends on but the problem. */
+KerbCache *kerb_plan_cache_open(const char *key);
+bool kerb_plan_cache_find(const KerbCache *cache, const KerbConvProblem *problem, KerbPlanEntry *out); /* json lives until the problem is dropped or added anew */
+void kerb_plan_cache_add(KerbCache *cache, const KerbPlanEntry *entry); /* copies */
 
 #endif

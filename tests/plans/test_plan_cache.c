@@ -237,7 +237,7 @@ static void test_refused_by_cudnn(void **state)
     KerbPlans *plans = open_plans(1);
     KerbConvProblem p = problem(8);
     kerb_plan_cache_add(plans->cache, &(KerbPlanEntry){ .problem = p, .json = "{\"no\": \"plan\"}", .json_bytes = 14 });
-    assert_true(kerb_plan_cache_save(plans->cache));
+    assert_true(kerb_cache_save(plans->cache));
     kerb_plans_free(&plans);
     assert_int_equal(use(1, 1), 0);
     assert_int_equal(use(1, 1), 1);

@@ -10,11 +10,6 @@
 #include "base/error.h"
 #include "net/cpu/conv.h"
 
-typedef struct KerbConvChoice {
-    KerbConvSpec s;
-    const KerbConvKind *kind;
-} KerbConvChoice;
-
 static const KerbConvKind *const kerb_conv_kinds[] = {&kerb_conv_depthwise, &kerb_conv_winograd, &kerb_conv_winograd_shared,
                                                       &kerb_conv_direct, &kerb_conv_dnn};
 #define N_KINDS (int)(sizeof kerb_conv_kinds / sizeof kerb_conv_kinds[0])
@@ -132,10 +127,10 @@ static const KerbConvKind *kerb_conv_choose(KerbCompiler *c, const KerbConv *con
     for (int i = 0; forced && i < n; i++) {
         if (!strcmp(forced, can[i]->name)) return can[i];
     }
-    for (int i = 0; i < c->n_choices; i++) {
-        if (!memcmp(&c->choices[i].s, &conv->s, sizeof conv->s)) return c->choices[i].kind;
-    }
-    if (!c->tune || c->tune_ns_left <= 0) return kerb_conv_guess(conv);
+    if (!c->tune) return kerb_conv_guess(conv);
+    const KerbConvKind *known = kerb_tuning_find(c, &conv->s, can, n);
+    if (known) return known;
+    if (c->tune_ns_left <= 0) return kerb_conv_guess(conv);
     const KerbConvKind *kind = kerb_conv_guess(conv), *only = NULL;
     int64_t start = kerb_now_ns(), best = INT64_MAX;
     int promising = 0;
@@ -157,11 +152,7 @@ static const KerbConvKind *kerb_conv_choose(KerbCompiler *c, const KerbConv *con
         }
     }
     c->tune_ns_left -= kerb_now_ns() - start;
-    KerbConvChoice *grown = realloc(c->choices, (size_t)(c->n_choices + 1) * sizeof *grown);
-    if (grown) {
-        c->choices = grown;
-        c->choices[c->n_choices++] = (KerbConvChoice){conv->s, kind};
-    }
+    kerb_tuning_add(c, &conv->s, kind, best);
     return kind;
 }
 

@@ -47,6 +47,12 @@ struct KerbConv {
 
 extern const KerbConvKind kerb_conv_direct, kerb_conv_winograd, kerb_conv_winograd_shared, kerb_conv_depthwise, kerb_conv_dnn;
 
+/* ---- tuning.c: what timing found */
+
+/* The fastest as far as it is known and is one of `can`; else NULL. */
+const KerbConvKind *kerb_tuning_find(const KerbCompiler *c, const KerbConvSpec *spec, const KerbConvKind *const *can, int n);
+void kerb_tuning_add(KerbCompiler *c, const KerbConvSpec *spec, const KerbConvKind *kind, int64_t ns);
+
 /* ---- for conv_fused.c: parts of a prepared convolution ---- */
 
 /* Pixels of a line; steps in elements. */

@@ -12,6 +12,7 @@
 
 #include <limits.h>
 
+#include "base/cache.h"
 #include "base/memory.h"
 #include "base/trace.h"
 #include "net/backend.h"
@@ -79,11 +80,14 @@ typedef struct KerbCompiler {
     int *readers;          /* by value id: kerb_graph_uses() */
     uint32_t *reader;      /* by value id: a node that reads it (the only one where readers is 1), KERB_NO_NODE: only an output */
     int node;              /* index of the node that is being compiled */
-    bool tune;
+    bool tune, tuned; /* may time convolutions; has done so */
     int64_t tune_ns_left;
-    struct KerbConvChoice *choices;
-    int n_choices;
+    KerbCache *tuning;
 } KerbCompiler;
+
+/* tuning.c: which way of computing a convolution was fastest; the net's threads are known. close keeps on disk what is new. */
+KerbStatus kerb_tuning_open(KerbCompiler *c);
+void kerb_tuning_close(KerbCompiler *c);
 
 /* -- compile.c: what the op files use
  * ---------------------------------------------------------------------------------------------------------- */
