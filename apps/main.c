@@ -8,13 +8,13 @@
 #include <string.h>
 
 static const KerbCommand *const commands[] = { &kerb_command_record, &kerb_command_view,    &kerb_command_review, &kerb_command_bench,
-                                              &kerb_command_eval,   &kerb_command_inspect, &kerb_command_devices };
+                                              &kerb_command_eval,   &kerb_command_inspect, &kerb_command_calibrate, &kerb_command_devices };
 
 static void kerb_print_help(void)
 {
     puts("Usage: kerb SUBCOMMAND ...\n\n"
          "Kerb finds the road, and everything on it, in video.\n");
-    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++) printf("  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++) printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
     puts("\n  kerb SUBCOMMAND --help   options and examples\n"
          "  kerb --version           version\n\n"
          "Examples:\n"
@@ -41,7 +41,7 @@ int main(int argc, char **argv)
     setlocale(LC_ALL, "");
     setlocale(LC_NUMERIC, "C"); /* numbers are written and read with a point */
     if (argc < 2) {
-        kerb_say("which subcommand? record, view, review, bench, eval, inspect or devices; `kerb --help` says more.");
+        kerb_say("which subcommand? record, view, review, bench, eval, inspect, calibrate or devices; `kerb --help` says more.");
         return KERB_EXIT_USAGE;
     }
     const char *word = argv[1];

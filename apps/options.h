@@ -17,7 +17,7 @@ typedef struct KerbCommand {
     int (*run)(const struct KerbCommand *command, int argc, char **argv);
 } KerbCommand;
 
-extern const KerbCommand kerb_command_record, kerb_command_view, kerb_command_review, kerb_command_bench, kerb_command_eval, kerb_command_inspect, kerb_command_devices;
+extern const KerbCommand kerb_command_record, kerb_command_view, kerb_command_review, kerb_command_bench, kerb_command_eval, kerb_command_inspect, kerb_command_calibrate, kerb_command_devices;
 
 /* Which of the shared options a subcommand takes. */
 typedef enum KerbOptionSet {

@@ -284,7 +284,7 @@ static void parse_classes(CardReader *r, KerbCard *card)
 static KerbStatus parse_card(KerbCard *card, KerbError *error)
 {
     CardReader r = { card->where, error, KERB_OK };
-    warn_unknown(&r, "", card->root, "card name description input outputs classes palette data recipe source licence license accuracy speed");
+    warn_unknown(&r, "", card->root, "card name description input outputs classes palette data recipe source licence license accuracy speed calibration");
     int version = 1;
     read_integer(&r, card->root, "card", 1, 1000000, &version);
     if (r.status == KERB_OK && version != 1)

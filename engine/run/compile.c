@@ -6,6 +6,8 @@
 #include "base/trace.h"
 #include "run/heads.h"
 
+#include <string.h>
+
 void kerb_pipeline_free_net(KerbPipeline *p)
 {
     if (p->net) p->backend->free(&p->net);
@@ -67,12 +69,30 @@ static KerbStatus compile_on_best(KerbPipeline *p, KerbError *error)
     return status;
 }
 
+/* int8 is the model's business: what ranges its tensors have must be in the file. */
+static KerbStatus check_int8(const KerbPipeline *p, KerbError *error)
+{
+    const KerbGraph *g = p->model->graph;
+    bool integers = p->precision != KERB_PRECISION_INT8;
+    for (int i = 0; i < g->n_nodes && !integers; i++) {
+        KerbOp op = g->nodes[i].op;
+        integers = op == KERB_OP_QUANTIZE || op == KERB_OP_DEQUANTIZE || op == KERB_OP_QLINEAR_CONV || op == KERB_OP_QLINEAR_MATMUL;
+    }
+    if (integers) return KERB_OK;
+    size_t stem = strlen(p->model->path);
+    if (stem > 5 && strcmp(p->model->path + stem - 5, ".onnx") == 0) stem -= 5;
+    return kerb_fail(error, KERB_ERROR_ARGUMENT,
+                     "%s is a float model, and int8 needs a quantised one. Make it with frames as it will see them: kerb calibrate --model %s --frames DRIVE.mp4 -o "
+                     "%.*s.int8.onnx", p->model->path, p->model->path, (int)stem, p->model->path);
+}
+
 KerbStatus kerb_pipeline_compile(KerbPipeline *p, int net_width_px, int net_height_px, KerbError *error)
 {
     if (p->net && p->net_width_px == net_width_px && p->net_height_px == net_height_px) return KERB_OK;
     int64_t begin = kerb_now_ns();
     kerb_pipeline_free_net(p);
-    KerbStatus status = kerb_model_build(p->model, net_width_px, net_height_px, NULL, &p->graph, error);
+    KerbStatus status = check_int8(p, error);
+    if (status == KERB_OK) status = kerb_model_build(p->model, net_width_px, net_height_px, NULL, &p->graph, error);
     if (status == KERB_OK) status = kerb_heads_map(p->model, p->graph, net_width_px, net_height_px, p->heads, error);
     if (status == KERB_OK) status = compile_on_best(p, error);
     if (status != KERB_OK) {

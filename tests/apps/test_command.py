@@ -9,7 +9,7 @@ import kerb_case
 import tiny_onnx
 from kerb_case import SMALL, KerbCase
 
-SUBCOMMANDS = ("record", "view", "bench", "eval", "inspect", "devices")
+SUBCOMMANDS = ("record", "view", "bench", "eval", "inspect", "calibrate", "devices")
 
 
 class Help(KerbCase):

@@ -25,6 +25,7 @@ RULES = {
     "cuda/net": (("base", "net"), r"^(gst/|glib|gio/|SDL)"),
     "cuda/out": (("base", "out"), r"^(gst/|glib|gio/|SDL)"),
     "cuda/run": (("base", "in", "net", "out", "run"), r"^(gst/|glib|gio/|SDL)"),
+    "calib": (("base", "in", "net", "out", "run"), NO_FRAMEWORK),
     "plugin": ((), r"^(cuda|cudnn|SDL)"),
     "apps": ((), r"^(cuda|cudnn)"),
     "docs": ((), r"^(gio/|cuda|cudnn|SDL)"),
@@ -41,6 +42,8 @@ def violations(path, text):
         room = header.split("/")[0]
         if kind == '"' and room in ROOMS and "/" in header and room not in allowed:
             yield f"{path}: {rule} may not include {header}"
+        if header.startswith("calib/") and rule != "calib" and not (rule == "apps" and header == "calib/calibrate.h"):
+            yield f"{path}: only apps may include calib/calibrate.h, and nobody the rest of calib ({header})"
         if kind == '"' and header.startswith("net/onnx/") and rule == "engine/net" and not path.startswith("engine/net/onnx/"):
             yield f"{path}: nothing else in net knows ONNX ({header})"
         if kind == '"' and header.startswith("cuda/") and rule.split("/")[0] != "cuda":
@@ -63,6 +66,11 @@ def self_test():
     assert n("engine/run/a.c", "#include <glib.h>\n") == 1
     assert n("plugin/a.c", '#include "base/error.h"\n') == 1
     assert n("apps/a.c", '#include "kerb.h"\n#include <gst/gst.h>\n') == 0
+    assert n("calib/a.c", '#include "net/onnx/model.h"\n#include "calib/plan.h"\n') == 0
+    assert n("calib/a.c", '#include <gst/gst.h>\n') == 1
+    assert n("apps/a.c", '#include <calib/calibrate.h>\n') == 0
+    assert n("apps/a.c", '#include "calib/plan.h"\n') == 1
+    assert n("engine/run/a.c", '#include "calib/calibrate.h"\n') == 1
     assert n("engine/out/a.c", '#include "../in/in.h"\n') == 1
     assert n("cuda/in/a.c", '#include "in/in.h"\n#include "cuda/base/cuda.h"\n#include <cuda_runtime_api.h>\n') == 0
     assert n("cuda/in/a.c", '#include "cuda/net/conv.h"\n') == 1
@@ -73,7 +81,7 @@ def self_test():
 def main():
     root = pathlib.Path(sys.argv[1])
     self_test()
-    files = [f for top in ("engine", "cuda", "plugin", "apps", "docs") for f in sorted((root / top).rglob("*")) if f.suffix in (".c", ".h", ".cu", ".cuh")]
+    files = [f for top in ("engine", "calib", "cuda", "plugin", "apps", "docs") for f in sorted((root / top).rglob("*")) if f.suffix in (".c", ".h", ".cu", ".cuh")]
     if not files:
         sys.exit(f"no sources below {root}")
     found = [v for f in files for v in violations(f.relative_to(root).as_posix(), f.read_text())]

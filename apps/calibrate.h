@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts of `kerb calibrate`: calibrate.c has the command line and the frames, calibrate_report.c what is said about it all. */
+#ifndef KERB_APPS_CALIBRATE_H
+#define KERB_APPS_CALIBRATE_H
+
+#include "options.h"
+
+#include "calib/calibrate.h"
+#include <jansson.h>
+
+/* Both models on labelled frames; miou -1: was not asked for. */
+typedef struct KerbCalibrateLabelled {
+    gdouble miou_float, miou_int8;
+    guint64 frames;
+} KerbCalibrateLabelled;
+
+/* A new object with everything that is known. */
+json_t *kerb_calibrate_report(const KerbCalibration *result, const gchar *model, const gchar *output, const KerbCalibrateLabelled *labelled);
+/* The same as lines for people, on standard output. */
+void kerb_calibrate_print(const KerbCalibration *result, const gchar *output, const KerbCalibrateLabelled *labelled);
+/* .json or .html. FALSE, having said why. */
+gboolean kerb_calibrate_write_report(const gchar *path, const json_t *report, const KerbCalibration *result);
+
+#endif
