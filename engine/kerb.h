@@ -426,6 +426,7 @@ typedef enum KerbInspectFlags {
     KERB_INSPECT_LAYERS = 1, /**< a line a layer: operator, shapes, GFLOP, weights */
     KERB_INSPECT_PASSES = 2, /**< the graph before and after every pass */
     KERB_INSPECT_JSON = 4,   /**< one JSON object in place of text */
+    KERB_INSPECT_PLAN = 8,   /**< compiles and runs it: how each step is computed, its time and its share of what the processor could do */
 } KerbInspectFlags;
 
 /** Writes what a model is: operators, inputs, outputs and what was understood of them, classes, GFLOP, weights, the memory plan

@@ -122,6 +122,18 @@ KerbStatus kerb_cpu_list(cpu_set_t *set, const char *text, KerbError *error)
     return KERB_OK;
 }
 
+void kerb_cpu_keep_to(const cpu_set_t *cores, cpu_set_t *before)
+{
+    if (!cores) return;
+    sched_getaffinity(0, sizeof *before, before);
+    sched_setaffinity(0, sizeof *cores, cores);
+}
+
+void kerb_cpu_give_back(const cpu_set_t *before)
+{
+    if (before) sched_setaffinity(0, sizeof *before, before);
+}
+
 const char *kerb_cpu_name(char *buffer, size_t bytes)
 {
     snprintf(buffer, bytes, "unknown processor");

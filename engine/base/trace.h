@@ -11,10 +11,12 @@ int64_t kerb_now_ns(void); /* CLOCK_MONOTONIC */
 typedef struct KerbSpan {
     const char *name;
     int64_t total_ns, count;
+    double flops; /* of one run; 0: not known, or the step moves data */
 } KerbSpan;
 typedef struct KerbTrace {
     KerbSpan *spans;
     int n;
+    double peak_flops_s; /* what all of the owner's threads could do; 0: not known */
 } KerbTrace;
 static inline void kerb_trace_add(KerbTrace *trace, int span, int64_t ns)
 {

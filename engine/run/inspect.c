@@ -96,11 +96,12 @@ static KerbStatus look(KerbInspection *x, const KerbConfig *config, KerbError *e
         x->backends[i].choice = &x->choices[i];
         kerb_backend_runs(x->choices[i].backend, x->graph, &x->backends[i].lacks);
     }
-    return status;
+    return status == KERB_OK && x->flags & KERB_INSPECT_PLAN ? kerb_inspect_plan(x, config, error) : status;
 }
 
 static void forget(KerbInspection *x)
 {
+    kerb_inspect_plan_free(&x->how); /* before the graph that it reads */
     kerb_plan_free(&x->plan);
     kerb_graph_free(&x->graph);
     kerb_model_free(&x->model);

@@ -19,6 +19,16 @@ typedef struct KerbInspectBackend {
     KerbText lacks;
 } KerbInspectBackend;
 
+/* How a backend computes the network, and how long that takes. */
+typedef struct KerbInspectPlan {
+    const KerbBackend *backend;
+    KerbNet *net; /* NULL: not asked for */
+    char text[64];
+    int threads, runs;
+    KerbTrace trace;
+    int64_t *step_ns, least_ns; /* the least of all runs: by step, and of the whole */
+} KerbInspectPlan;
+
 typedef struct KerbInspection {
     KerbModel *model;
     KerbGraph *graph; /* optimised, at width x height */
@@ -37,7 +47,12 @@ typedef struct KerbInspection {
     unsigned flags;
     KerbText passes;   /* text: the dumps */
     json_t *pass_list; /* JSON: the dumps */
+    KerbInspectPlan how;
 } KerbInspection;
+
+/* inspect_plan.c */
+KerbStatus kerb_inspect_plan(KerbInspection *x, const KerbConfig *config, KerbError *error);
+void kerb_inspect_plan_free(KerbInspectPlan *plan);
 
 void kerb_inspect_text(const KerbInspection *x, KerbText *out);
 json_t *kerb_inspect_json(const KerbInspection *x); /* a new reference; NULL: out of memory */

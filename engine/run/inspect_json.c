@@ -93,6 +93,15 @@ static json_t *layers_json(const KerbInspection *x)
     return list;
 }
 
+static json_t *plan_json(const KerbInspectPlan *p)
+{
+    json_t *steps = json_array();
+    for (int i = 0; i < p->trace.n; i++)
+        json_array_append_new(steps, json_pack("{s:s, s:f, s:f}", "step", p->trace.spans[i].name, "ms", (double)p->step_ns[i] * 1e-6, "gflop", p->trace.spans[i].flops * 1e-9));
+    return json_pack("{s:s, s:i, s:i, s:f, s:f, s:o}", "backend", p->text, "threads", p->threads, "runs", p->runs, "ms", (double)p->least_ns * 1e-6, "peak_gflop_s",
+                     p->trace.peak_flops_s * 1e-9, "steps", steps);
+}
+
 json_t *kerb_inspect_json(const KerbInspection *x)
 {
     const KerbModel *m = x->model;
@@ -109,6 +118,7 @@ json_t *kerb_inspect_json(const KerbInspection *x)
     if (card->accuracy) json_object_set(root, "accuracy", (json_t *)(uintptr_t)card->accuracy);
     if (card->speed) json_object_set(root, "speed", (json_t *)(uintptr_t)card->speed);
     if (x->flags & KERB_INSPECT_LAYERS) json_object_set_new(root, "layers", layers_json(x));
+    if (x->how.net) json_object_set_new(root, "plan", plan_json(&x->how));
     if (x->flags & KERB_INSPECT_PASSES) json_object_set(root, "passes", x->pass_list);
     return root;
 }

@@ -118,6 +118,26 @@ static void say_layers(const KerbInspection *x, KerbText *out)
     }
 }
 
+static void say_plan(const KerbInspection *x, KerbText *out)
+{
+    const KerbInspectPlan *p = &x->how;
+    int64_t sum = 0;
+    for (int i = 0; i < p->trace.n; i++) sum += p->step_ns[i];
+    kerb_text_append(out, "\nplan         %s, %d thread%s: %.3f ms, the least of %d runs; the steps' sum %.3f ms", p->text, p->threads, p->threads == 1 ? "" : "s",
+                     (double)p->least_ns * 1e-6, p->runs, (double)sum * 1e-6);
+    if (p->trace.peak_flops_s > 0) kerb_text_append(out, "; peak %.0f GFLOP/s", p->trace.peak_flops_s * 1e-9);
+    kerb_text_append(out, "\n%9s %7s %9s %8s  %s\n", "ms", "share", "GFLOP/s", "of peak", "step");
+    for (int i = 0; i < p->trace.n; i++) {
+        const double ns = (double)(p->step_ns[i] > 0 ? p->step_ns[i] : 1), flops = p->trace.spans[i].flops;
+        kerb_text_append(out, "%9.3f %6.1f%%", (double)p->step_ns[i] * 1e-6, sum ? 100 * ns / (double)sum : 0);
+        if (flops > 0) kerb_text_append(out, " %9.1f", flops / ns);
+        else kerb_text_append(out, " %9s", "");
+        if (flops > 0 && p->trace.peak_flops_s > 0) kerb_text_append(out, " %7.0f%%", 100 * flops / ns * 1e9 / p->trace.peak_flops_s);
+        else kerb_text_append(out, " %8s", "");
+        kerb_text_append(out, "  %s\n", p->trace.spans[i].name);
+    }
+}
+
 void kerb_inspect_text(const KerbInspection *x, KerbText *out)
 {
     say_file(x, out);
@@ -126,5 +146,6 @@ void kerb_inspect_text(const KerbInspection *x, KerbText *out)
     say_classes(x, out);
     say_network(x, out);
     if (x->flags & KERB_INSPECT_LAYERS) say_layers(x, out);
+    if (x->how.net) say_plan(x, out);
     if (x->passes.text) kerb_text_append(out, "\n%s", x->passes.text);
 }

@@ -8,18 +8,6 @@
 
 #include <stdlib.h>
 
-void kerb_pipeline_pin(const KerbPipeline *p, cpu_set_t *before)
-{
-    if (!p->pinned) return;
-    sched_getaffinity(0, sizeof *before, before);
-    sched_setaffinity(0, sizeof p->cores, &p->cores);
-}
-
-void kerb_pipeline_unpin(const KerbPipeline *p, const cpu_set_t *before)
-{
-    if (p->pinned) sched_setaffinity(0, sizeof *before, before);
-}
-
 static void settle(KerbPipeline *p, const KerbConfig *config)
 {
     p->precision = config->precision;
@@ -71,10 +59,10 @@ KerbStatus kerb_open_with_backend(KerbPipeline **out, const KerbConfig *config, 
     if (!p) return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for a pipeline (%zu bytes)", sizeof *p);
     pthread_mutex_init(&p->mutex, NULL);
     settle(p, &complete);
-    cpu_set_t before;
-    kerb_pipeline_pin(p, &before);
+    cpu_set_t before; /* threads inherit the cores of the one that starts them */
+    kerb_cpu_keep_to(p->pinned ? &p->cores : NULL, &before);
     status = start(p, &complete, backend, error);
-    kerb_pipeline_unpin(p, &before);
+    kerb_cpu_give_back(p->pinned ? &before : NULL);
     if (status != KERB_OK) kerb_close(&p);
     *out = p;
     return status;

@@ -119,9 +119,9 @@ KERB_API KerbStatus kerb_set_format(KerbPipeline *p, const KerbVideoFormat *form
     int width, height;
     kerb_model_size(p->model, format, &width, &height);
     cpu_set_t before;
-    kerb_pipeline_pin(p, &before);
+    kerb_cpu_keep_to(p->pinned ? &p->cores : NULL, &before);
     status = kerb_pipeline_compile(p, width, height, error);
-    kerb_pipeline_unpin(p, &before);
+    kerb_cpu_give_back(p->pinned ? &before : NULL);
     if (status == KERB_OK) status = make_stages(p, format, error);
     if (status == KERB_OK) status = make_maps(p, format, error);
     if (status != KERB_OK) {

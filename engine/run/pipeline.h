@@ -67,11 +67,6 @@ struct KerbPipeline {
 /* kerb_open() on a backend of the caller's own (tests: slow, failing), which outlives the pipeline. */
 KerbStatus kerb_open_with_backend(KerbPipeline **out, const KerbConfig *config, const KerbBackend *backend, KerbError *error);
 
-/* open.c: threads inherit the cores of the thread that starts them. Between these two the caller keeps to the pipeline's, and so does all that is started; `before`
- * keeps what it had. */
-void kerb_pipeline_pin(const KerbPipeline *pipeline, cpu_set_t *before);
-void kerb_pipeline_unpin(const KerbPipeline *pipeline, const cpu_set_t *before);
-
 /* frame.c: the ring's work functions; user is the pipeline. */
 bool kerb_pipeline_begin(void *user, KerbSlot *slot);
 void kerb_pipeline_finish(void *user, KerbSlot *slot);

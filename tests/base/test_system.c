@@ -102,13 +102,13 @@ static void clock_and_trace(void **state)
         assert_true(now >= last);
         last = now;
     }
-    KerbSpan spans[2] = { { "conv", 0, 0 }, { "relu", 0, 0 } };
-    KerbTrace trace = { spans, 2 };
+    KerbSpan spans[2] = { { .name = "conv" }, { .name = "relu" } };
+    KerbTrace trace = { .spans = spans, .n = 2 };
     kerb_trace_add(&trace, 1, 5);
     kerb_trace_add(&trace, 1, 7);
     kerb_trace_add(&trace, 2, 9); /* past the end: dropped */
     kerb_trace_add(NULL, 0, 1);
-    kerb_trace_add(&(KerbTrace){ NULL, 0 }, 0, 1);
+    kerb_trace_add(&(KerbTrace){ 0 }, 0, 1);
     assert_true(spans[1].total_ns == 12 && spans[1].count == 2 && spans[0].count == 0);
 }
 

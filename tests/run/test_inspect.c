@@ -98,6 +98,42 @@ static void test_text(void **state)
     assert_int_equal(calls, 1);
 }
 
+/* --plan: what each step takes; all operations are some step's; the whole takes no less than its steps. */
+static void test_plan(void **state)
+{
+    static const char *const backends[] = { "ref", "cpu" };
+    write_model("net.onnx", &(TestModel){ .width = 64, .height = 32, .classes = 5 });
+    for (int i = 0; i < 2; i++) {
+        KerbConfig config = plain();
+        config.backend = backends[i];
+        config.threads = 1;
+        KerbText text = { 0 };
+        KerbError error;
+        if (kerb_inspect(&config, KERB_INSPECT_JSON | KERB_INSPECT_PLAN, collect, &text, &error) != KERB_OK) fail_msg("%s", error.message);
+        json_t *root = json_loads(text.text, 0, NULL), *steps, *step;
+        const char *backend;
+        int threads, runs;
+        double ms, peak, gflop, all = 0, sum = 0;
+        size_t at;
+        assert_int_equal(json_unpack(root, "{s:F, s:{s:s, s:i, s:i, s:F, s:F, s:o}}", "gflop", &gflop, "plan", "backend", &backend, "threads", &threads, "runs", &runs, "ms", &ms,
+                                     "peak_gflop_s", &peak, "steps", &steps),
+                         0);
+        json_array_foreach(steps, at, step) {
+            sum += json_real_value(json_object_get(step, "ms"));
+            all += json_real_value(json_object_get(step, "gflop"));
+            assert_true(json_string_length(json_object_get(step, "step")) > 0);
+        }
+        assert_true(at >= 1 && sum <= ms * 1.001 && ms > 0 && threads == 1 && runs >= 5);
+        assert_non_null(strstr(backend, backends[i]));
+        if (i) assert_true(peak > 0 && all <= gflop * 1.001 && all >= gflop * 0.999);
+        json_decref(root);
+        kerb_text_free(&text);
+        if (kerb_inspect(&config, KERB_INSPECT_PLAN, collect, &text, &error) != KERB_OK) fail_msg("%s", error.message);
+        assert_non_null(strstr(text.text, "the least of"));
+        kerb_text_free(&text);
+    }
+}
+
 static void test_unsupported(void **state)
 {
     OnnxWriter w = { 0 };
@@ -141,7 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_text),
-        cmocka_unit_test(test_unsupported),
+        cmocka_unit_test(test_plan), cmocka_unit_test(test_unsupported),
         cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, run_setup, run_teardown);

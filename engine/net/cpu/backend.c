@@ -134,16 +134,6 @@ static KerbStatus kerb_cpu_bind(KerbNet *net, KerbError *error)
     return KERB_OK;
 }
 
-static KerbStatus kerb_cpu_open_trace(KerbNet *net, bool trace, KerbError *error)
-{
-    if (!trace || !net->n_steps) return KERB_OK;
-    net->trace.spans = kerb_arena_alloc(net->objects, (size_t)net->n_steps * sizeof *net->trace.spans);
-    if (!net->trace.spans) return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for the times of %d layers", net->n_steps);
-    net->trace.n = net->n_steps;
-    for (int i = 0; i < net->n_steps; i++) net->trace.spans[i].name = net->steps[i]->label;
-    return KERB_OK;
-}
-
 static bool kerb_cpu_compiler_arrays(KerbCompiler *c)
 {
     size_t nv = (size_t)c->g->n_values + 1, nn = (size_t)c->g->n_nodes + 1;
@@ -175,7 +165,7 @@ static KerbStatus kerb_cpu_compile_all(KerbCompiler *c)
     if ((status = kerb_cpu_compile_nodes(c))) return status;
     if ((status = kerb_cpu_compile_outputs(c))) return status;
     if ((status = kerb_cpu_bind(net, c->error))) return status;
-    return kerb_cpu_open_trace(net, c->options->trace, c->error);
+    return kerb_cpu_open_trace(c);
 }
 
 static KerbStatus kerb_cpu_compile(KerbNet **out, const KerbGraph *g, const KerbCompileOptions *options, KerbError *error)

@@ -89,6 +89,9 @@ typedef struct KerbCompiler {
 KerbStatus kerb_tuning_open(KerbCompiler *c);
 void kerb_tuning_close(KerbCompiler *c);
 
+/* trace.c: nothing to do unless options.trace. All steps are made. */
+KerbStatus kerb_cpu_open_trace(KerbCompiler *c);
+
 /* -- compile.c: what the op files use
  * ---------------------------------------------------------------------------------------------------------- */
 

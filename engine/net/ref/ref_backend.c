@@ -196,7 +196,7 @@ static const KerbTensor *ref_output(KerbNet *net, int i) { return &net->values[n
 
 static KerbStatus ref_run(KerbNet *net, KerbError *error)
 {
-    KerbTrace trace = { net->spans, net->n_steps };
+    KerbTrace trace = { .spans = net->spans, .n = net->n_steps };
     for (int i = 0; i < net->n_steps; i++) {
         const Step *step = &net->steps[i];
         int64_t start = net->spans ? kerb_now_ns() : 0;
@@ -207,7 +207,7 @@ static KerbStatus ref_run(KerbNet *net, KerbError *error)
     return KERB_OK;
 }
 
-static KerbTrace ref_trace(KerbNet *net) { return (KerbTrace){ net->spans, net->spans ? net->n_steps : 0 }; }
+static KerbTrace ref_trace(KerbNet *net) { return (KerbTrace){ .spans = net->spans, .n = net->spans ? net->n_steps : 0 }; }
 
 static void ref_memory(KerbNet *net, size_t *arena_bytes, size_t *weight_bytes)
 {
