@@ -16,16 +16,10 @@
 
 /* ---- what the graph says ---- */
 
-/* Symmetric quantisation by tensor: i8, zero point 0, one constant scale. */
-static bool kerb_int8_symmetric(const KerbGraph *g, uint32_t value, uint32_t scale, uint32_t zero, float *out)
+/* Symmetric quantisation by tensor: i8, zero point 0. */
+static bool kerb_int8_symmetric(const KerbGraph *g, const KerbQuant *q)
 {
-    const KerbValue *v = kerb_graph_value(g, value), *s = kerb_graph_value(g, scale), *z = kerb_graph_value(g, zero);
-    if (!v || v->dtype != KERB_I8 || !kerb_cuda_lies_as_picture(g, value) || kerb_value_floats(s, out, 1) != 1) return false;
-    if (!z) return true;
-    int64_t none = 0, elements;
-    if (!kerb_value_is_constant(z) || !kerb_dims_elements(z->rank, z->dims, 0, &elements) || elements != 1) return false;
-    const KerbTensor t = kerb_value_tensor(z);
-    return kerb_tensor_get_i64(&t, 0) == none;
+    return q->dtype == KERB_I8 && q->zero == 0 && kerb_cuda_lies_as_picture(g, q->value);
 }
 
 static uint32_t kerb_int8_input(const KerbNode *n, int i)
@@ -36,21 +30,20 @@ static uint32_t kerb_int8_input(const KerbNode *n, int i)
 /* The integers that the value is made of by a DequantizeLinear, or KERB_NO_VALUE. */
 static uint32_t kerb_int8_source(const KerbGraph *g, uint32_t value, float *scale)
 {
-    const KerbValue *v = kerb_graph_value(g, value);
-    if (!v || v->producer == KERB_NO_NODE) return KERB_NO_VALUE;
-    const KerbNode *n = &g->nodes[v->producer];
-    if (n->op != KERB_OP_DEQUANTIZE || n->attrs.quantize.block_size) return KERB_NO_VALUE;
-    return kerb_int8_symmetric(g, n->inputs[0], kerb_int8_input(n, 1), kerb_int8_input(n, 2), scale) ? n->inputs[0] : KERB_NO_VALUE;
+    KerbQuant q;
+    if (!kerb_quant_source(g, value, &q) || !kerb_int8_symmetric(g, &q)) return KERB_NO_VALUE;
+    *scale = q.scale;
+    return q.value;
 }
 
 /* The QuantizeLinear that is the only reader of the node's only result, or KERB_NO_NODE. */
 static uint32_t kerb_int8_target(const KerbCompiler *c, const KerbNode *n, float *scale)
 {
-    const uint32_t y = n->outputs[0], reader = c->reader[y];
-    if (n->n_outputs != 1 || c->readers[y] != 1 || reader == KERB_NO_NODE) return KERB_NO_NODE;
-    const KerbNode *q = &c->g->nodes[reader];
-    if (q->op != KERB_OP_QUANTIZE || q->inputs[0] != y || q->attrs.quantize.block_size) return KERB_NO_NODE;
-    return kerb_int8_symmetric(c->g, q->outputs[0], kerb_int8_input(q, 1), kerb_int8_input(q, 2), scale) ? reader : KERB_NO_NODE;
+    KerbQuant q;
+    const uint32_t target = kerb_quant_target(c->g, n, c->readers, c->reader, &q);
+    if (target == KERB_NO_NODE || !kerb_int8_symmetric(c->g, &q)) return KERB_NO_NODE;
+    *scale = q.scale;
+    return target;
 }
 
 /* ---- which nodes ---- */
@@ -60,7 +53,7 @@ static KerbInt8Kind kerb_int8_kind_of_conv(const KerbCompiler *c, const KerbNode
     KerbConvQuant q;
     float scale;
     const KerbValue *b = kerb_node_input(c->g, n, 2);
-    if (!kerb_conv_quant(c->g, n, &q) || !kerb_int8_symmetric(c->g, q.x, q.x_scale, q.x_zero, &scale)) return KERB_INT8_NONE;
+    if (!kerb_conv_quant(c->g, n, &q) || kerb_int8_source(c->g, n->inputs[0], &scale) == KERB_NO_VALUE) return KERB_INT8_NONE;
     return b && (!kerb_value_is_constant(b) || b->dtype != KERB_F32) ? KERB_INT8_NONE : KERB_INT8_CONV;
 }
 
@@ -158,9 +151,8 @@ KerbStatus kerb_cuda_plan_int8(KerbCompiler *c)
     if (convolutions) return KERB_OK;
     return kerb_fail(
         c->error, KERB_ERROR_ARGUMENT,
-        "precision int8 needs a quantised model, and no convolution of this one is: quantise it to ONNX with QuantizeLinear and "
-        "DequantizeLinear (QDQ) nodes, i8, symmetric, weights one scale a channel (ONNX Runtime's quantize_static() does that), or choose "
-        "precision f16");
+        "precision int8 needs a quantised model, and no convolution of this one is: " KERB_QUANT_ADVICE " (on GPUs: QuantizeLinear and "
+        "DequantizeLinear, i8, symmetric, weights one scale a channel), or choose precision f16");
 }
 
 /* ---- steps ---- */
@@ -185,9 +177,9 @@ static KerbStatus kerb_int8_conv_operands(KerbCompiler *c, const KerbNode *n, co
     const bool quantised = c->fused_into[c->g->values[n->outputs[0]].producer] != KERB_NO_NODE;
     const uint32_t y = quantised ? q->y : n->outputs[0], residual = kerb_int8_input(n, 3);
     KerbStatus status = kerb_cuda_picture(c, q->x, KERB_I8, &parts->x);
-    if (quantised && kerb_int8_symmetric(c->g, q->y, q->y_scale, q->y_zero, &scale)) parts->y_scale = 1 / scale;
+    if (quantised && kerb_int8_target(c, n, &scale) != KERB_NO_NODE) parts->y_scale = 1 / scale;
     if (!status && residual != KERB_NO_VALUE && quantised && q->z != KERB_NO_VALUE &&
-        kerb_int8_symmetric(c->g, q->z, q->z_scale, q->z_zero, &parts->z_scale)) {
+        kerb_int8_source(c->g, residual, &parts->z_scale) != KERB_NO_VALUE) {
         status = kerb_cuda_picture(c, q->z, KERB_I8, &parts->z);
     } else if (!status && residual != KERB_NO_VALUE) {
         status = kerb_cuda_picture(c, residual, kerb_cuda_type(c, n->outputs[0]), &parts->z);
@@ -201,7 +193,7 @@ KerbStatus kerb_cuda_compile_int8_conv(KerbCompiler *c, const KerbNode *n, bool 
     KerbConvParts parts = {.z = {.root = KERB_NO_ROOT}, .y_scale = 1, .z_scale = 1};
     float x_scale, *weights = NULL, *scale = NULL, *bias = NULL;
     kerb_conv_quant(c->g, n, &q);
-    kerb_int8_symmetric(c->g, q.x, q.x_scale, q.x_zero, &x_scale);
+    kerb_int8_source(c->g, n->inputs[0], &x_scale);
     KerbStatus status = kerb_int8_conv_operands(c, n, &q, &parts);
     if (!status) status = kerb_int8_weights(c, &q, (int)parts.y.t.dims[1], x_scale, &weights, &scale);
     if (!status && kerb_node_input(c->g, n, 2)) status = kerb_cuda_floats(c, n->inputs[2], 0, &bias);
@@ -280,7 +272,7 @@ KerbStatus kerb_cuda_compile_int8(KerbCompiler *c, const KerbNode *n, bool *done
     float x_scale, y_scale;
     KerbStatus status = y.t.dtype == KERB_DTYPE_NONE ? kerb_cuda_place(c, target, &y) : KERB_OK;
     if (status) return status;
-    kerb_int8_symmetric(c->g, target, kerb_int8_input(n, 1), kerb_int8_input(n, 2), &y_scale);
+    kerb_int8_target(c, f, &y_scale);
     if (kind == KERB_INT8_FINISH) return kerb_int8_finish(c, f, &y, 1 / y_scale);
     if (kind == KERB_INT8_CONCAT) return kerb_int8_concat(c, f, target, &y);
     if ((status = kerb_cuda_picture(c, kerb_int8_source(c->g, f->inputs[0], &x_scale), KERB_I8, &x))) return status;

@@ -5,6 +5,7 @@
 #define KERB_CUDA_NET_PROBLEM_H
 
 #include "cuda/net/conv.h"
+#include "net/quantize.h"
 
 /* Operands as views: logical dims 1 x C x H x W of the graph, channels adjacent, type f32, f16, bf16 or i8; data is not looked at. Every base is
  * aligned to 16 bytes (a slice that is not is copied, or is not made). */
@@ -19,17 +20,5 @@ typedef struct KerbConvSite {
 /* true: *out is filled, with c and k rounded up as far as the site allows (16 bytes' worth of channels; ungrouped convolutions only) and has_scale
  * where x is i8. false: no problem of this kind (rank, batch, dynamic weights, negative pads, ...); `why` says so in a few words. */
 bool kerb_conv_problem(const KerbGraph *g, const KerbNode *n, const KerbConvSite *site, KerbConvProblem *out, char *why, size_t why_bytes);
-
-/* What quantisation (QDQ) says of a convolution: DequantizeLinear before x and w (w's has been folded: KerbValue.dequantized), perhaps before the
- * residual, perhaps QuantizeLinear behind y. */
-typedef struct KerbConvQuant {
-    uint32_t x, x_scale, x_zero; /* x: the u8 or i8 value before its DequantizeLinear; zero points may be KERB_NO_VALUE (0) */
-    uint32_t w, w_scale, w_zero; /* w: constant i8 (the folded DequantizeLinear's input); scale one or K elements */
-    uint32_t z, z_scale, z_zero; /* z KERB_NO_VALUE: no residual, or a float one */
-    uint32_t y, y_scale, y_zero; /* y: what the only reader, a QuantizeLinear, makes of y. KERB_NO_VALUE: y is read as floats */
-    uint32_t quantize;           /* that node */
-} KerbConvQuant;
-/* true: x and w are quantised per tensor (w also per output channel) with constant scales, w's zero points are 0, and x's and y's are one value. */
-bool kerb_conv_quant(const KerbGraph *g, const KerbNode *n, KerbConvQuant *out);
 
 #endif

@@ -172,9 +172,12 @@ KerbStatus kerb_infer_gemm(KerbInfer *c)
 static KerbStatus check_scale(KerbInfer *c, const KerbValue *x)
 {
     const KerbValue *scale = kerb_infer_in(c, 1), *zero = kerb_infer_in(c, 2);
-    int64_t block = c->n->attrs.quantize.block_size, n;
+    int64_t block = c->n->attrs.quantize.block_size, n, scales, zeros;
     int axis;
-    for (int i = 0; zero && i < scale->rank; i++)
+    /* One and one: ONNX Runtime's quantiser writes a scalar beside a vector of one. */
+    const bool single = zero && kerb_dims_elements(scale->rank, scale->dims, 0, &scales) && kerb_dims_elements(zero->rank, zero->dims, 0, &zeros) &&
+                        scales == 1 && zeros == 1;
+    for (int i = 0; zero && !single && i < scale->rank; i++)
         if (zero->rank != scale->rank || zero->dims[i] != scale->dims[i]) return kerb_infer_fail(c, "its scale and zero point differ in shape");
     if (kerb_dims_elements(scale->rank, scale->dims, 0, &n) && n == 1 && scale->rank <= 1) return KERB_OK;
     KerbStatus status = kerb_infer_axis(c, c->n->attrs.quantize.axis, x->rank, &axis);

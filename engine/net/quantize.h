@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* What quantised models (QDQ: QuantizeLinear and DequantizeLinear round operators on floats) say about their integers. Enters: an inferred,
+ * optimised graph, in which the DequantizeLinear of constant weights has been folded (KerbValue.dequantized). Nothing here changes it, or
+ * knows which integers a backend can work on. */
+#ifndef KERB_NET_QUANTIZE_H
+#define KERB_NET_QUANTIZE_H
+
+#include "net/graph.h"
+
+/* What to do with a model that is not quantised, for messages. */
+#define KERB_QUANT_ADVICE "kerb calibrate --model M --frames SOURCE -o M.int8.onnx makes one of a float model"
+
+/* 8-bit integers by tensor, by constants: a number is (integer - zero) * scale. */
+typedef struct KerbQuant {
+    uint32_t value;  /* the integers */
+    KerbDtype dtype; /* u8 or i8 */
+    float scale;     /* > 0, finite */
+    int zero;
+} KerbQuant;
+
+/* Of a QUANTIZE or DEQUANTIZE node; false: any other node, by axis or block, scales that are computed, other integers. */
+bool kerb_quant_of(const KerbGraph *g, const KerbNode *n, KerbQuant *out);
+/* The integers that a computed value is made of by a DequantizeLinear. */
+bool kerb_quant_source(const KerbGraph *g, uint32_t value, KerbQuant *out);
+/* The QuantizeLinear that is the only reader of the node's only result, or KERB_NO_NODE. `readers` and `reader`: kerb_readers_count(). */
+uint32_t kerb_quant_target(const KerbGraph *g, const KerbNode *n, const int readers[], const uint32_t reader[], KerbQuant *out);
+
+/* What quantisation says of a convolution: DequantizeLinear before x and w (w's has been folded), perhaps before the residual, perhaps
+ * QuantizeLinear behind y. */
+typedef struct KerbConvQuant {
+    uint32_t x, x_scale, x_zero; /* x: the u8 or i8 value before its DequantizeLinear; zero points may be KERB_NO_VALUE (0) */
+    uint32_t w, w_scale, w_zero; /* w: constant i8 (the folded DequantizeLinear's input); scale one or K elements */
+    uint32_t z, z_scale, z_zero; /* z KERB_NO_VALUE: no residual, or a float one */
+    uint32_t y, y_scale, y_zero; /* y: what the only reader, a QuantizeLinear, makes of y. KERB_NO_VALUE: y is read as floats */
+    uint32_t quantize;           /* that node */
+} KerbConvQuant;
+/* true: x and w are quantised per tensor (w also per output channel) with constant scales, w's zero points are 0, and x's and y's are one value. */
+bool kerb_conv_quant(const KerbGraph *g, const KerbNode *n, KerbConvQuant *out);
+
+/* Has the graph a convolution like that? */
+bool kerb_graph_is_quantised(const KerbGraph *g);
+
+#endif
