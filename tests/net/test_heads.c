@@ -295,6 +295,23 @@ static void test_cropped_upsampling(void **state)
     finish(g, after);
 }
 
+/* A quantised model's upsampling is rounded again behind it; not so what is no upsampling. */
+static void test_requantised_upsampling(void **state)
+{
+    for (int resized = 0; resized <= 1; resized++) {
+        KerbGraph *g = net_new();
+        uint32_t y = scores(g, "=5x3x3x3"), step = net_value(g, "{0.001}");
+        if (resized) y = upsample(g, y, KERB_RESIZE_LINEAR);
+        y = NODE(g, KERB_OP_QUANTIZE, IN(y, step), .quantize = { .out = KERB_I16 });
+        y = NODE(g, KERB_OP_DEQUANTIZE, IN(y, step), .quantize = { 0 });
+        KerbGraph *after = strip(g, argmax(g, y, 1, true));
+        assert_int_equal(after->n_nodes, resized ? 1 : 3);
+        assert_int_equal(after->heads[0].stripped_resize, resized);
+        expect_labels(g, after);
+        finish(g, after);
+    }
+}
+
 static void test_two_heads(void **state)
 {
     KerbGraph *g = net_new(), *after = NULL;
@@ -348,6 +365,7 @@ int main(void)
         cmocka_unit_test(test_flattened_pixels),      cmocka_unit_test(test_binary),                     cmocka_unit_test(test_labels),
         cmocka_unit_test(test_resizes_that_stay),     cmocka_unit_test(test_bilinear_deconvolution),     cmocka_unit_test(test_two_heads),
         cmocka_unit_test(test_cropped_upsampling),
+        cmocka_unit_test(test_requantised_upsampling),
         cmocka_unit_test(test_kept_heads),            cmocka_unit_test(test_not_understood),
     };
     return cmocka_run_group_tests_name("heads", tests, NULL, NULL);

@@ -11,6 +11,7 @@
  *   Resize with zero_border     (FCN's bilinear ConvTranspose) equals the plain one times a fade towards the border that is positive and the
  *                               same for all classes: argmax does not see it. Two classes and more only; the confidence there may differ.
  *   Slice of a linear half_pixel Resize   the same, with where the crop began.
+ *   QuantizeLinear, DequantizeLinear on such a Resize   with it: scores of a quantised model are not rounded once more after they were resized.
  *   Transpose, Reshape, Squeeze, Unsqueeze, Flatten, Identity, Cast   follow where the classes and pixels are.                           */
 #include <math.h>
 
@@ -124,6 +125,18 @@ static bool strip_crop(KerbStrip *s, const KerbNode *n)
     return true;
 }
 
+/* What rounds the resized scores of a quantised model again, together with the Resize. */
+static bool strip_requantised(KerbStrip *s, const KerbNode *n)
+{
+    const KerbNode *q = kerb_pass_producer(s->g, n->inputs[0]), *resize = q && q->op == KERB_OP_QUANTIZE ? kerb_pass_producer(s->g, q->inputs[0]) : NULL;
+    const uint32_t rounded = s->value;
+    if (!resize || resize->op != KERB_OP_RESIZE || !kerb_dtype_is_float(kerb_node_input(s->g, q, 0)->dtype)) return false;
+    s->value = q->inputs[0];
+    if (strip_resize(s, resize)) s->value = resize->inputs[0];
+    else s->value = rounded;
+    return s->value != rounded;
+}
+
 static bool strip_cast(const KerbStrip *s, const KerbNode *n)
 {
     KerbDtype from = kerb_node_input(s->g, n, 0)->dtype; /* rounding scores to integers is no detail */
@@ -192,6 +205,7 @@ static bool strip_step(KerbStrip *s)
     case KERB_OP_UNARY: steps = n->attrs.unary.kind == KERB_UNARY_SIGMOID && strip_sigmoid(s); break;
     case KERB_OP_RESIZE: steps = strip_resize(s, n); break;
     case KERB_OP_SLICE: return strip_crop(s, n);
+    case KERB_OP_DEQUANTIZE: return strip_requantised(s, n);
     case KERB_OP_IDENTITY: steps = true; break;
     case KERB_OP_CAST: steps = strip_cast(s, n); break;
     case KERB_OP_TRANSPOSE: steps = strip_transpose(s, n); break;
