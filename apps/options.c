@@ -20,7 +20,7 @@ static void kerb_options_add_network(GOptionContext *context, KerbOptions *o)
         { "labels", 0, 0, G_OPTION_ARG_FILENAME, &o->labels, "Class names and colours: `name r g b` a line, or JSON", "FILE" },
         { "palette", 0, 0, G_OPTION_ARG_STRING, &o->palette, "camvid, cityscapes, voc, road, lane, or a labels file", "NAME" },
         { "backend", 0, 0, G_OPTION_ARG_STRING, &o->backend, "auto, cuda, cpu, ref (see `kerb devices`)", "NAME" },
-        { "precision", 0, 0, G_OPTION_ARG_STRING, &o->precision_name, "auto, f32, bf16; on GPUs also tf32, f16, int8", "NAME" },
+        { "precision", 0, 0, G_OPTION_ARG_STRING, &o->precision_name, "auto, f32, bf16, int8; on GPUs also tf32, f16", "NAME" },
         { "device", 0, 0, G_OPTION_ARG_INT, &o->device, "Which GPU, as `kerb devices` numbers them (default 0)", "N" },
         { "threads", 0, 0, G_OPTION_ARG_INT, &o->threads, "CPU threads of the network (default: one a core)", "N" },
         { "cpu-list", 0, 0, G_OPTION_ARG_STRING, &o->cpu_list, "Cores that they keep to: 0-3,6 (default: all that this process may use)", "LIST" },

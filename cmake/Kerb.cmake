@@ -30,7 +30,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
   set(KERB_X86 TRUE)
 endif()
 
-# Sources of this folder, with instruction sets by file name: *_avx2.c, *_avx512.c (left out elsewhere than on x86-64).
+# Sources of this folder, with instruction sets by file name: *_avx2.c, *_avx512.c, *_avxvnni.c, *_avx512vnni.c (left out elsewhere than on x86-64).
 function(kerb_room_sources out)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
   foreach(source IN LISTS sources)
@@ -39,10 +39,15 @@ function(kerb_room_sources out)
     elseif(source MATCHES "_avx512\\.c$")
       set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS
         "-mavx512f;-mavx512dq;-mavx512bw;-mavx512vl;-mavx512cd;-mavx2;-mfma;-mf16c;-mprefer-vector-width=512")
+    elseif(source MATCHES "_avxvnni\\.c$")
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-mavxvnni;-mavx2;-mfma;-mf16c")
+    elseif(source MATCHES "_avx512vnni\\.c$")
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS
+        "-mavx512vnni;-mavx512f;-mavx512dq;-mavx512bw;-mavx512vl;-mavx512cd;-mavx2;-mfma;-mf16c;-mprefer-vector-width=512")
     endif()
   endforeach()
   if(NOT KERB_X86)
-    list(FILTER sources EXCLUDE REGEX "_avx(2|512)\\.c$")
+    list(FILTER sources EXCLUDE REGEX "_avx(2|512|vnni|512vnni)\\.c$")
   endif()
   set(${out} ${sources} PARENT_SCOPE)
 endfunction()

@@ -200,12 +200,12 @@ typedef enum KerbColor { KERB_COLOR_AUTO, KERB_COLOR_RGB, KERB_COLOR_BGR, KERB_C
 
 /** Arithmetic of the network; kerb_devices() says which a device can do. Sums are kept in f32 (int8: i32) in all of them. */
 typedef enum KerbPrecision {
-    KERB_PRECISION_AUTO, /**< the device's first: cpu f32, cuda f16 from compute capability 7.0 on */
+    KERB_PRECISION_AUTO, /**< the device's first: cpu f32 (int8 where the model is quantised), cuda f16 from compute capability 7.0 on */
     KERB_PRECISION_F32,
     KERB_PRECISION_BF16,
     KERB_PRECISION_TF32, /**< f32 in memory, products of 10 bits' mantissas on tensor cores (cuda, 8.0 on) */
     KERB_PRECISION_F16,  /**< cuda */
-    KERB_PRECISION_INT8, /**< where the model itself is quantised (QDQ); what is not runs in the device's first precision (cuda) */
+    KERB_PRECISION_INT8, /**< where the model itself is quantised (QDQ); what is not runs in the device's first precision */
 } KerbPrecision;
 
 /** Smoothing over time: scores are averaged with those of the frames before, moved along with what moved in the picture, so that labels

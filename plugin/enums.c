@@ -24,12 +24,12 @@ KERB_DEFINE_ENUM(kerb_fit_get_type, "KerbSegFit", {KERB_FIT_AUTO, "As the model 
 KERB_DEFINE_ENUM(kerb_color_get_type, "KerbSegColor", {KERB_COLOR_AUTO, "As the model card says, else RGB", "auto"},
                  {KERB_COLOR_RGB, "Channels red, green, blue", "rgb"}, {KERB_COLOR_BGR, "Channels blue, green, red", "bgr"},
                  {KERB_COLOR_GRAY, "One channel of luma", "gray"})
-KERB_DEFINE_ENUM(kerb_precision_get_type, "KerbSegPrecision", {KERB_PRECISION_AUTO, "The device's first: f32 on processors, f16 on GPUs", "auto"},
+KERB_DEFINE_ENUM(kerb_precision_get_type, "KerbSegPrecision", {KERB_PRECISION_AUTO, "f32 on processors (int8 where the model is quantised), f16 on GPUs", "auto"},
                  {KERB_PRECISION_F32, "32-bit floating point", "f32"},
                  {KERB_PRECISION_BF16, "16-bit bfloat: faster where the processor or GPU has it", "bf16"},
                  {KERB_PRECISION_TF32, "32-bit floating point, multiplied on the GPU's tensor cores with 10 bits of mantissa", "tf32"},
                  {KERB_PRECISION_F16, "16-bit floating point (GPU)", "f16"},
-                 {KERB_PRECISION_INT8, "8-bit integers where the model itself is quantised (GPU)", "int8"})
+                 {KERB_PRECISION_INT8, "8-bit integers where the model itself is quantised", "int8"})
 KERB_DEFINE_ENUM(kerb_live_mode_get_type, "KerbSegLiveMode",
                  {KERB_LIVE_EVERY_FRAME, "Every frame gets labels of its own; upstream waits while the network is busy", "every-frame"},
                  {KERB_LIVE_LATEST, "Each frame passes at once with the newest labels there are; the network takes the newest frame",

@@ -31,6 +31,8 @@ static unsigned detect(void)
     bool ymm = (xcr0 & 0x6) == 0x6, zmm = (xcr0 & 0xE6) == 0xE6, tile = (xcr0 & 0x60000) == 0x60000;
     const unsigned avx512 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; /* F DQ CD BW VL */
     if (ymm && fma && f16c && (b & (1u << 5))) flags |= KERB_CPU_AVX2;
+    unsigned more, unused;
+    if (flags & KERB_CPU_AVX2 && __get_cpuid_count(7, 1, &more, &unused, &unused, &unused) && more & 1u << 4) flags |= KERB_CPU_AVX_VNNI;
     if (!(flags & KERB_CPU_AVX2) || !zmm || (b & avx512) != avx512) return flags;
     flags |= KERB_CPU_AVX512;
     if (c & (1u << 11)) flags |= KERB_CPU_AVX512_VNNI;
@@ -154,7 +156,7 @@ const char *kerb_cpu_name(char *buffer, size_t bytes)
 
 const char *kerb_cpu_flags_text(unsigned flags, char *buffer, size_t bytes)
 {
-    static const char *const names[] = { "AVX2", "AVX-512", "VNNI", "BF16", "AMX", "NEON" };
+    static const char *const names[] = { "AVX2", "AVX-512", "VNNI", "BF16", "AMX", "NEON", "AVX-VNNI" };
     size_t used = 0;
     buffer[0] = '\0';
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

@@ -14,6 +14,7 @@ typedef enum KerbCpuFlags {
     KERB_CPU_AVX512_BF16 = 1 << 3,
     KERB_CPU_AMX = 1 << 4,        /* tile, int8 and bf16 */
     KERB_CPU_NEON = 1 << 5,
+    KERB_CPU_AVX_VNNI = 1 << 6,   /* vpdpbusd on 256 bits without AVX-512 */
 } KerbCpuFlags;
 
 /* What the processor and the operating system allow, less what kerb_cpu_mask() took away (or the environment's KERB_CPU:

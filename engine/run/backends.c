@@ -10,6 +10,7 @@
 #include "run/installed.h"
 
 #include "base/cpu.h"
+#include "net/quantize.h"
 #include "net/ref/ref.h"
 
 #include <dlfcn.h>
@@ -258,11 +259,13 @@ static bool lists(const char *words, const char *word)
     return false;
 }
 
-KerbStatus kerb_backend_precision(const KerbBackendChoice *choice, KerbPrecision wanted, KerbPrecision *out, KerbError *error)
+KerbStatus kerb_backend_precision(const KerbBackendChoice *choice, const KerbGraph *g, KerbPrecision wanted, KerbPrecision *out, KerbError *error)
 {
     const char *can = choice->device.precisions;
     *out = wanted;
-    if (wanted == KERB_PRECISION_AUTO) {
+    if (wanted == KERB_PRECISION_AUTO && !choice->backend->stages && lists(can, "int8") && kerb_graph_is_quantised(g)) {
+        *out = KERB_PRECISION_INT8; /* on host memory; a GPU runs these as fast in its own type, and does not take all of them */
+    } else if (wanted == KERB_PRECISION_AUTO) {
         *out = KERB_PRECISION_F32;
         size_t n = strcspn(can, " ");
         for (int i = 0; i < N_PRECISIONS; i++)

@@ -31,7 +31,7 @@ bool kerb_backend_runs(const KerbBackend *backend, const KerbGraph *g, KerbText 
 
 static KerbStatus compile_on(KerbPipeline *p, const KerbBackendChoice *choice, KerbPrecision *precision, KerbError *error)
 {
-    KerbStatus status = kerb_backend_precision(choice, p->precision, precision, error);
+    KerbStatus status = kerb_backend_precision(choice, p->graph, p->precision, precision, error);
     if (status != KERB_OK) return status;
     KerbText why = { 0 };
     if (!kerb_backend_runs(choice->backend, p->graph, &why))

@@ -26,4 +26,9 @@ int kerb_check_softmax_and_means(int count);
 int kerb_check_fused(int count);
 int kerb_check_fused_choice(void);
 
+/* -- families_int8.c: the CPU backend's own, too
+ * ------------------------------------------------------------------------------------------------------ */
+int kerb_check_int8_convolutions(int count);
+int kerb_check_int8_others(int count);
+
 #endif

@@ -29,6 +29,38 @@ static const struct {
     {"reductions", kerb_check_reductions},
 };
 
+static const struct {
+    const char *name;
+    KerbKernelCheck check;
+} int8_kernels[] = {
+    {"int8_tile", kerb_check_int8_tile},       {"int8_widen", kerb_check_int8_widen},       {"int8_finish", kerb_check_int8_finish},
+    {"int8_convert", kerb_check_int8_convert}, {"int8_max_pool", kerb_check_int8_max_pool},
+};
+#define N_INT8 (int)(sizeof int8_kernels / sizeof int8_kernels[0])
+
+static const char *const int8_variants[KERB_INT8_KERNELS] = {"c", "c4", "avx2", "avx512", "avx vnni", "avx512 vnni"};
+
+/* Adds to what passed and failed; returns how many were left out, and says which variants this processor does not run. */
+static int kerb_check_all_int8(const char *only, bool bench, uint64_t seed, int *passed, int *failed)
+{
+    const KerbInt8Kernels *tables[KERB_INT8_KERNELS];
+    const int n = kerb_int8_kernels_all(tables);
+    for (int i = 0; i < N_INT8; i++) {
+        if (only && strcmp(only, int8_kernels[i].name)) continue;
+        for (int t = bench ? 0 : 1; t < n; t++) {
+            KerbFixture f = {.reference8 = tables[0], .tested8 = tables[t], .name = int8_kernels[i].name, .bench = bench, .random = {seed}};
+            int8_kernels[i].check(&f);
+            *(f.failures ? failed : passed) += 1;
+        }
+    }
+    for (int v = 0; v < KERB_INT8_KERNELS; v++) {
+        bool there = false;
+        for (int t = 0; t < n; t++) there = there || !strcmp(tables[t]->name, int8_variants[v]);
+        if (!there) printf("skipped: this processor does not run the int8 kernels for %s\n", int8_variants[v]);
+    }
+    return (KERB_INT8_KERNELS - n) * N_INT8;
+}
+
 int main(int argc, char **argv)
 {
     bool bench = false;
@@ -59,7 +91,8 @@ int main(int argc, char **argv)
                 passed++;
         }
     }
-    int skipped = 3 - n_tables;
-    printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped * (int)(sizeof kernels / sizeof kernels[0]));
+    int skipped = (3 - n_tables) * (int)(sizeof kernels / sizeof kernels[0]);
+    skipped += kerb_check_all_int8(only, bench, seed, &passed, &failed);
+    printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
     return failed ? 1 : 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* kerb-net-bench MODEL [--size WxH] [--threads N] [--layers] [--backend ref] [--bf16] [-n RUNS]: a network alone, with times by layer. A
+/* kerb-net-bench MODEL [--size WxH] [--threads N] [--layers] [--backend ref] [--bf16|--int8] [-n RUNS]: a network alone, with times by layer. A
  * developer's tool; users have `kerb bench`. The CPU backend is linked in. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +17,8 @@ const KerbBackend *kerb_backend(uint32_t abi, const KerbLogSink *sink);
 typedef struct Options {
     const char *model, *backend, *save;
     int width_px, height_px, threads, runs;
-    bool layers, bf16, keep_head;
+    bool layers, keep_head;
+    KerbPrecision precision;
 } Options;
 
 static void log_line(void *user, KerbLogLevel level, const char *line)
@@ -96,8 +97,7 @@ static void save_outputs(const KerbBackend *b, KerbNet *net, const KerbGraph *g,
 static int run(const Options *o, const KerbBackend *b, const KerbGraph *g, KerbError *error)
 {
     KerbNet *net = NULL;
-    KerbCompileOptions options = {
-        .threads = o->threads, .precision = o->bf16 ? KERB_PRECISION_BF16 : KERB_PRECISION_F32, .trace = o->layers};
+    KerbCompileOptions options = {.threads = o->threads, .precision = o->precision, .trace = o->layers};
     int64_t start = kerb_now_ns();
     if (b->compile(&net, g, &options, error)) return fail(error);
     printf("compiled in %.0f ms\n", (double)(kerb_now_ns() - start) * 1e-6);
@@ -137,13 +137,15 @@ static int run(const Options *o, const KerbBackend *b, const KerbGraph *g, KerbE
 
 static bool parse(int argc, char **argv, Options *o)
 {
-    *o = (Options){.backend = "cpu", .threads = kerb_cpu_count(), .runs = 20};
+    *o = (Options){.backend = "cpu", .precision = KERB_PRECISION_F32, .threads = kerb_cpu_count(), .runs = 20};
     for (int i = 1; i < argc; i++) {
         const char *next = i + 1 < argc ? argv[i + 1] : "";
         if (!strcmp(argv[i], "--layers"))
             o->layers = true;
         else if (!strcmp(argv[i], "--bf16"))
-            o->bf16 = true;
+            o->precision = KERB_PRECISION_BF16;
+        else if (!strcmp(argv[i], "--int8"))
+            o->precision = KERB_PRECISION_INT8;
         else if (!strcmp(argv[i], "--keep-head"))
             o->keep_head = true;
         else if (!strcmp(argv[i], "--size")) {
@@ -173,7 +175,7 @@ int main(int argc, char **argv)
 {
     Options o;
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: kerb-net-bench MODEL.onnx [--size WxH] [--threads N] [--layers] [--backend cpu|ref] [--bf16] [--keep-head] "
+        fprintf(stderr, "usage: kerb-net-bench MODEL.onnx [--size WxH] [--threads N] [--layers] [--backend cpu|ref] [--bf16|--int8] [--keep-head] "
                         "[--save FILE] [-n RUNS]\n");
         return 2;
     }

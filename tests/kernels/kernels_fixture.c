@@ -13,6 +13,11 @@
 #define GUARD 256
 #define GUARD_BYTE 0xa5
 
+static const char *kerb_fixture_variant(const KerbFixture *f)
+{
+    return f->tested ? f->tested->name : f->tested8->name;
+}
+
 static uint32_t kerb_fixture_next(KerbFixture *f)
 {
     uint64_t z = f->random.state += 0x9e3779b97f4a7c15u; /* splitmix64 */
@@ -43,7 +48,7 @@ void kerb_guarded_free(KerbFixture *f, void *p, size_t bytes)
     int damaged = 0;
     for (size_t i = 0; i < GUARD; i++) damaged += (start[i] != GUARD_BYTE) + (start[GUARD + bytes + i] != GUARD_BYTE);
     if (damaged) {
-        printf("FAILED %s %s: %d guard bytes overwritten\n", f->name, f->tested->name, damaged);
+        printf("FAILED %s %s: %d guard bytes overwritten\n", f->name, kerb_fixture_variant(f), damaged);
         f->failures++;
     }
     kerb_free(&start);
@@ -66,7 +71,7 @@ void kerb_fixture_compare(KerbFixture *f, const float *expected, const float *go
     for (size_t i = 0; i < n; i++) {
         double a = (double)expected[i], b = (double)got[i];
         if (a == b || (isnan(a) && isnan(b)) || fabs(a - b) <= tolerance * (1 + fabs(a))) continue;
-        printf("FAILED %s %s %s: element %zu of %zu is %.9g, not %.9g\n", f->name, f->tested->name, what, i, n, b, a);
+        printf("FAILED %s %s %s: element %zu of %zu is %.9g, not %.9g\n", f->name, kerb_fixture_variant(f), what, i, n, b, a);
         f->failures++;
         return;
     }
@@ -76,7 +81,7 @@ void kerb_fixture_compare_bf16(KerbFixture *f, const uint16_t *expected, const u
     for (size_t i = 0; i < n; i++) {
         double a = (double)kerb_bf16_to_f32(expected[i]), b = (double)kerb_bf16_to_f32(got[i]);
         if (a == b || (isnan(a) && isnan(b)) || fabs(a - b) <= steps * fmax(fabs(a) / 128, 1e-6)) continue;
-        printf("FAILED %s %s %s bf16: element %zu of %zu is %.9g, not %.9g\n", f->name, f->tested->name, what, i, n, b, a);
+        printf("FAILED %s %s %s bf16: element %zu of %zu is %.9g, not %.9g\n", f->name, kerb_fixture_variant(f), what, i, n, b, a);
         f->failures++;
         return;
     }
@@ -98,5 +103,5 @@ void kerb_fixture_time(KerbFixture *f, const char *what, double work, void (*cal
         }
         best = fmin(best, ns / calls);
     }
-    printf("%-16s %-7s %-32s %10.1f ns  %8.2f per ns\n", f->name, f->tested->name, what, best, work / best);
+    printf("%-16s %-7s %-32s %10.1f ns  %8.2f per ns\n", f->name, kerb_fixture_variant(f), what, best, work / best);
 }

@@ -3,6 +3,7 @@
 #ifndef KERB_TESTS_KERNELS_FIXTURE_H
 #define KERB_TESTS_KERNELS_FIXTURE_H
 
+#include "net/cpu/int8_kernels.h"
 #include "net/cpu/kernels.h"
 
 typedef struct KerbKernelRandom {
@@ -11,6 +12,7 @@ typedef struct KerbKernelRandom {
 
 typedef struct KerbFixture {
     const KerbCpuKernels *reference, *tested;
+    const KerbInt8Kernels *reference8, *tested8; /* of the checks on 8-bit integers; tested is NULL then */
     const char *name;
     bool bench;
     KerbKernelRandom random;
@@ -46,5 +48,12 @@ void kerb_check_scale_shift(KerbFixture *f);
 void kerb_check_finish(KerbFixture *f);
 void kerb_check_convert(KerbFixture *f);
 void kerb_check_reductions(KerbFixture *f);
+
+/* -- check_int8.c: on reference8 and tested8. All variants agree to the bit. */
+void kerb_check_int8_tile(KerbFixture *f);
+void kerb_check_int8_widen(KerbFixture *f);
+void kerb_check_int8_finish(KerbFixture *f);
+void kerb_check_int8_convert(KerbFixture *f);
+void kerb_check_int8_max_pool(KerbFixture *f);
 
 #endif

@@ -119,9 +119,9 @@ static KerbStatus open_and_run(const Options *o, KerbError *error)
     int n = 0;
     KerbPrecision precision;
     KerbStatus status = kerb_backends_choose(o->backend, 0, choices, &n, error);
-    if (status == KERB_OK) status = kerb_backend_precision(&choices[0], o->precision, &precision, error);
     if (status == KERB_OK) status = kerb_onnx_open(&onnx, o->model, error);
     if (status == KERB_OK) status = load(o, onnx, &g, error);
+    if (status == KERB_OK) status = kerb_backend_precision(&choices[0], g, o->precision, &precision, error);
     if (status == KERB_OK) status = run(o, choices[0].backend, g, error);
     kerb_graph_free(&g);
     kerb_onnx_close(&onnx);

@@ -93,4 +93,50 @@ static inline void write_model(const char *path, const TestModel *m)
     if (!onnx_save(&o, m->opset ? m->opset : 13, path)) abort();
 }
 
+/* A quantised one (QDQ): two 3x3 convolutions of 8 channels with a pool between, in u8 and weights of i8; then the scores of 2 classes, in floats. Bright
+ * pixels of 0..1 have the greater score of class 1. */
+static inline void write_quantised_model(const char *path, int width, int height)
+{
+    OnnxWriter o = { 0 };
+    const int64_t h = height, w = width;
+    const float scale = 1.0f / 255, weight_scale = 1.0f / 128;
+    const uint8_t zero = 0;
+    const int8_t no_zero = 0;
+    int8_t first[8 * 3 * 9], second[8 * 8 * 9];
+    float scores[2 * 8];
+    for (int i = 0; i < 8 * 3 * 9; i++) first[i] = i % 9 == 4 ? 42 : 0;        /* the mean of the channels */
+    for (int i = 0; i < 8 * 8 * 9; i++) second[i] = i % 9 == 4 ? 16 : 0;
+    for (int i = 0; i < 16; i++) scores[i] = i < 8 ? 0 : 1;
+    const float bias[2] = { 4, 0 };
+    onnx_input(&o, "picture", ONNX_F32, 4, (int64_t[]){ 1, 3, h, w });
+    onnx_constant(&o, "s", ONNX_F32, 0, NULL, &scale);
+    onnx_constant(&o, "z", ONNX_U8, 0, NULL, &zero);
+    onnx_constant(&o, "ws", ONNX_F32, 0, NULL, &weight_scale);
+    onnx_constant(&o, "wz", ONNX_I8, 0, NULL, &no_zero);
+    onnx_constant(&o, "w1", ONNX_I8, 4, (int64_t[]){ 8, 3, 3, 3 }, first);
+    onnx_constant(&o, "w2", ONNX_I8, 4, (int64_t[]){ 8, 8, 3, 3 }, second);
+    onnx_constant(&o, "w3", ONNX_F32, 4, (int64_t[]){ 2, 8, 1, 1 }, scores);
+    onnx_constant(&o, "b3", ONNX_F32, 1, (int64_t[]){ 2 }, bias);
+    onnx_node(&o, "DequantizeLinear", "dw1", "w1 ws wz", "f1");
+    onnx_node(&o, "DequantizeLinear", "dw2", "w2 ws wz", "f2");
+    onnx_node(&o, "QuantizeLinear", "q0", "picture s z", "x0");
+    onnx_node(&o, "DequantizeLinear", "d0", "x0 s z", "y0");
+    onnx_node(&o, "Conv", "conv1", "y0 f1", "c1");
+    onnx_ints(&o, "pads", 4, (int64_t[]){ 1, 1, 1, 1 });
+    onnx_node(&o, "QuantizeLinear", "q1", "c1 s z", "x1");
+    onnx_node(&o, "DequantizeLinear", "d1", "x1 s z", "y1");
+    onnx_node(&o, "MaxPool", "pool", "y1", "p1");
+    onnx_ints(&o, "kernel_shape", 2, (int64_t[]){ 2, 2 });
+    onnx_ints(&o, "strides", 2, (int64_t[]){ 2, 2 });
+    onnx_node(&o, "QuantizeLinear", "q2", "p1 s z", "x2");
+    onnx_node(&o, "DequantizeLinear", "d2", "x2 s z", "y2");
+    onnx_node(&o, "Conv", "conv2", "y2 f2", "c2");
+    onnx_ints(&o, "pads", 4, (int64_t[]){ 1, 1, 1, 1 });
+    onnx_node(&o, "QuantizeLinear", "q3", "c2 s z", "x3");
+    onnx_node(&o, "DequantizeLinear", "d3", "x3 s z", "y3");
+    onnx_node(&o, "Conv", "head", "y3 w3 b3", "scores");
+    onnx_output(&o, "scores", ONNX_F32, 4, (int64_t[]){ 1, 2, h / 2, w / 2 });
+    if (!onnx_save(&o, 13, path)) abort();
+}
+
 #endif

@@ -302,6 +302,13 @@ static void test_cpu_on_many_kinds(void **state)
     if (find_cpu(&cpu) && strstr(cpu.precisions, "bf16")) expect_none("kinds.onnx", NULL, "cpu", KERB_PRECISION_BF16, FRAMES, 1);
 }
 
+static void test_cpu_on_integers(void **state)
+{
+    if (!cpu_is_usable()) skip();
+    write_quantised_model("quantised.onnx", 64, 32);
+    expect_none("quantised.onnx", NULL, "cpu", KERB_PRECISION_INT8, FRAMES, 1);
+}
+
 static void test_cpu_on_a_real_network(void **state)
 {
     const char *data = getenv("KERB_DATA"), *source = getenv("KERB_SOURCE");
@@ -320,6 +327,7 @@ int main(void)
         cmocka_unit_test(test_ref),
         cmocka_unit_test(test_cpu),
         cmocka_unit_test(test_cpu_on_many_kinds),
+        cmocka_unit_test(test_cpu_on_integers),
         cmocka_unit_test(test_cpu_on_a_real_network),
     };
     return cmocka_run_group_tests(tests, run_setup, run_teardown);

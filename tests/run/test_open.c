@@ -535,6 +535,26 @@ static void test_words(void **state)
     kerb_drawer_free(&drawer);
 }
 
+/* auto takes a quantised model's integers; who asks for integers of a float model is told how to get them. */
+static void test_quantised(void **state)
+{
+    write_model("net.onnx", &(TestModel){ .width = 64, .height = 32 });
+    write_quantised_model("quantised.onnx", 64, 32);
+    KerbDevice devices[4];
+    kerb_devices(devices, 4);
+    KerbConfig c = plain();
+    c.backend = devices[1].usable ? "cpu" : "ref";
+    c.precision = KERB_PRECISION_INT8;
+    refused(&c, KERB_ERROR_ARGUMENT, devices[1].usable ? "int8|quantised|kerb calibrate --model" : "ref|int8|f32");
+    c.model_file = "quantised.onnx";
+    c.precision = KERB_PRECISION_AUTO;
+    KerbPipeline *k = accepted(&c);
+    KerbStats s;
+    kerb_get_stats(k, &s);
+    expect_words(s.backend, devices[1].usable ? "cpu|int8" : "ref|f32");
+    kerb_close(&k);
+}
+
 int main(int argc, char **argv)
 {
     kerb_set_log(keep_log, NULL, KERB_LOG_INFO);
@@ -554,6 +574,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_backends),
         cmocka_unit_test(test_no_module),
         cmocka_unit_test(test_words),
+        cmocka_unit_test(test_quantised),
     };
     return cmocka_run_group_tests(tests, run_setup, run_teardown);
 }

@@ -11,6 +11,7 @@
 #include "base/pool.h"
 #include "net/cpu/cpu.h"
 #include "net/cpu/dnn.h"
+#include "net/cpu/int8.h"
 #include "net/ref/ref.h"
 
 static void kerb_cpu_free(KerbNet **net_);
@@ -24,7 +25,7 @@ static void kerb_cpu_probe(KerbDevice *device)
              kerb_cpu_flags_text(f, flags, sizeof flags), kerb_dnn_version(version, sizeof version));
     device->usable = true;
     device->remedy[0] = 0;
-    snprintf(device->precisions, sizeof device->precisions, "%s", f & KERB_CPU_AVX512 ? "f32 bf16" : "f32");
+    snprintf(device->precisions, sizeof device->precisions, "%s", f & KERB_CPU_AVX512 ? "f32 bf16 int8" : "f32 int8");
 }
 
 static bool kerb_cpu_supports(const KerbGraph *g, const KerbNode *n, char *why, size_t why_bytes)
@@ -36,7 +37,7 @@ static bool kerb_cpu_supports(const KerbGraph *g, const KerbNode *n, char *why, 
 
 static KerbStatus kerb_cpu_compile_node(KerbCompiler *c, const KerbNode *n)
 {
-    static const KerbCompileFn kinds[] = {kerb_cpu_compile_fused,     kerb_cpu_compile_conv,        kerb_cpu_compile_pool,
+    static const KerbCompileFn kinds[] = {kerb_cpu_compile_int8,      kerb_cpu_compile_fused,       kerb_cpu_compile_conv,        kerb_cpu_compile_pool,
                                           kerb_cpu_compile_unpool,    kerb_cpu_compile_elementwise, kerb_cpu_compile_concat,
                                           kerb_cpu_compile_view,      kerb_cpu_compile_shuffle,     kerb_cpu_compile_resize,
                                           kerb_cpu_compile_reduce,    kerb_cpu_compile_softmax,     kerb_cpu_compile_attention,
@@ -143,7 +144,8 @@ static bool kerb_cpu_compiler_arrays(KerbCompiler *c)
     c->readers = calloc(nv, sizeof *c->readers);
     c->reader = malloc(nv * sizeof *c->reader);
     c->fused_into = malloc(nn * sizeof *c->fused_into);
-    if (!c->values || !c->slot || !c->slot_channel || !c->readers || !c->reader || !c->fused_into) return false;
+    c->int8 = calloc(nn, sizeof *c->int8);
+    if (!c->values || !c->slot || !c->slot_channel || !c->readers || !c->reader || !c->fused_into || !c->int8) return false;
     for (size_t i = 0; i < nv; i++) c->slot[i] = KERB_NO_VALUE;
     for (size_t i = 0; i < nn; i++) c->fused_into[i] = KERB_NO_NODE;
     kerb_readers_count(c->g, c->readers, c->reader);
@@ -156,6 +158,7 @@ static KerbStatus kerb_cpu_compile_all(KerbCompiler *c)
     KerbStatus status;
     if (!kerb_cpu_compiler_arrays(c)) return kerb_cpu_no_memory(c, (size_t)c->g->n_values * sizeof *c->values);
     if ((status = kerb_dnn_new(&net->dnn, c->error))) return status;
+    if (net->int8 && (status = kerb_int8_plan(c))) return status;
     kerb_cpu_plan_attention(c);
     kerb_cpu_plan_shuffles(c);
     kerb_cpu_plan_fused(c);
@@ -179,8 +182,10 @@ static KerbStatus kerb_cpu_compile(KerbNet **out, const KerbGraph *g, const Kerb
     }
     net->g = g;
     net->k = kerb_cpu_kernels();
+    net->k8 = kerb_int8_kernels();
     net->threads = options->threads < 1 ? 1 : options->threads;
     net->bf16 = options->precision == KERB_PRECISION_BF16;
+    net->int8 = options->precision == KERB_PRECISION_INT8;
     const char *tune = getenv("KERB_CPU_TUNE");
     KerbCompiler c = {
         .net = net, .g = g, .options = options, .error = error, .tune = !tune || strcmp(tune, "0"), .tune_ns_left = 600000000};
@@ -204,6 +209,7 @@ static KerbStatus kerb_cpu_compile(KerbNet **out, const KerbGraph *g, const Kerb
     free(c.readers);
     free(c.reader);
     free(c.fused_into);
+    free(c.int8);
     kerb_tuning_close(&c);
     if (status) kerb_cpu_free(&net);
     *out = net;

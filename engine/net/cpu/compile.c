@@ -113,6 +113,8 @@ static bool kerb_cpu_in_bf16(const KerbCompiler *c, uint32_t id)
 static KerbTensor kerb_cpu_usual(const KerbCompiler *c, uint32_t id)
 {
     const KerbValue *v = &c->g->values[id];
+    const bool quantised = v->producer != KERB_NO_NODE && c->g->nodes[v->producer].op == KERB_OP_QUANTIZE;
+    if (v->rank == 4 && quantised) return kerb_tensor_channels_last(NULL, v->dtype, v->rank, v->dims, v->dims[1]);
     bool picture = v->rank == 4 && v->dtype == KERB_F32;
     if (!picture) return kerb_tensor(NULL, v->dtype, v->rank, v->dims);
     return kerb_tensor_channels_last(NULL, kerb_cpu_in_bf16(c, id) ? KERB_BF16 : KERB_F32, v->rank, v->dims, v->dims[1]);
@@ -140,7 +142,12 @@ KerbOperand kerb_cpu_value(KerbCompiler *c, uint32_t id)
 
 bool kerb_cpu_is_picture(const KerbTensor *t)
 {
-    if (t->rank != 4 || (t->dtype != KERB_F32 && t->dtype != KERB_BF16)) return false;
+    return (t->dtype == KERB_F32 || t->dtype == KERB_BF16) && kerb_cpu_is_channels_last(t);
+}
+
+bool kerb_cpu_is_channels_last(const KerbTensor *t)
+{
+    if (t->rank != 4) return false;
     if (t->dims[1] > 1 && t->strides[1] != 1) return false;
     int64_t step = t->strides[3];
     return step >= t->dims[1] && t->strides[2] == step * t->dims[3] && (t->dims[0] == 1 || t->strides[0] == t->strides[2] * t->dims[2]);

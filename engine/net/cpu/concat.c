@@ -16,7 +16,7 @@ KerbStatus kerb_cpu_plan_slots(KerbCompiler *c)
 {
     for (int i = 0; i < c->g->n_nodes; i++) {
         const KerbNode *n = &c->g->nodes[i];
-        if (n->dead || !kerb_concat_by_channels(c, n)) continue;
+        if (n->dead || c->int8[i] || !kerb_concat_by_channels(c, n)) continue;
         int64_t channel = 0;
         for (int j = 0; j < n->n_inputs; j++) {
             uint32_t x = n->inputs[j];

@@ -160,6 +160,11 @@ static const KerbConvKind *kerb_conv_choose(KerbCompiler *c, const KerbConv *con
 
 bool kerb_conv_understood(const KerbCompiler *c, const KerbNode *n)
 {
+    return kerb_conv_regular(c, n) && !c->int8[n - c->g->nodes];
+}
+
+bool kerb_conv_regular(const KerbCompiler *c, const KerbNode *n)
+{
     const KerbValue *x = kerb_node_input(c->g, n, 0), *w = kerb_node_input(c->g, n, 1), *b = kerb_node_input(c->g, n, 2),
                     *r = kerb_node_input(c->g, n, 3);
     const KerbWindow *win = &n->attrs.conv.window;
@@ -171,7 +176,7 @@ bool kerb_conv_understood(const KerbCompiler *c, const KerbNode *n)
     return win->n == 2 && win->auto_pad == KERB_PAD_EXPLICIT && win->pad_begin[0] >= 0 && win->pad_begin[1] >= 0;
 }
 
-static bool kerb_conv_spec(KerbCompiler *c, const KerbNode *n, uint32_t output, KerbConvSpec *s)
+bool kerb_conv_spec(KerbCompiler *c, const KerbNode *n, uint32_t output, KerbConvSpec *s)
 {
     const KerbValue *x = kerb_node_input(c->g, n, 0), *w = kerb_node_input(c->g, n, 1), *y = &c->g->values[n->outputs[0]];
     const KerbConvAttrs *a = &n->attrs.conv;

@@ -82,6 +82,12 @@ void kerb_depthwise_line(const KerbConv *c, int index, void *target, ptrdiff_t t
 KerbStatus kerb_conv_new(KerbCompiler *c, const KerbNode *n, uint32_t output, KerbConv **out);
 bool kerb_conv_understood(const KerbCompiler *c, const KerbNode *n);
 
+/* ---- conv.c, for int8_*.c ---- */
+
+/* Two-dimensional, constant weights, explicit pads: what kerb_conv_understood() is, also where its numbers are quantised. */
+bool kerb_conv_regular(const KerbCompiler *c, const KerbNode *n);
+bool kerb_conv_spec(KerbCompiler *c, const KerbNode *n, uint32_t output, KerbConvSpec *s);
+
 /* Guess of the time on this many threads, for deciding how to share work. */
 static inline double kerb_conv_cost_ns(const KerbConvSpec *s)
 {

@@ -16,8 +16,10 @@
 #include "base/memory.h"
 #include "base/trace.h"
 #include "net/backend.h"
+#include "net/cpu/int8_kernels.h"
 #include "net/cpu/kernels.h"
 #include "net/places.h"
+#include "net/quantize.h"
 
 /* A tensor that a step reads or writes. */
 typedef struct KerbOperand {
@@ -50,9 +52,10 @@ struct KerbNet {
     const KerbGraph *g;
     KerbArena *objects;
     const KerbCpuKernels *k;
+    const KerbInt8Kernels *k8;
     int threads;
     struct KerbPool *pool; /* of so many; its workers were started with denormals off, which they inherited */
-    bool bf16;
+    bool bf16, int8; /* int8: quantised parts in integers, the rest in f32 */
     struct KerbDnn *dnn;
     bool on_omp; /* some step runs on oneDNN, and so on OpenMP's threads */
     KerbRoot *roots;
@@ -77,6 +80,7 @@ typedef struct KerbCompiler {
     uint32_t *slot;        /* by value id: the concatenation's output in which it is to be written, or KERB_NO_VALUE */
     int64_t *slot_channel; /* and from which channel on */
     uint32_t *fused_into;  /* by node: the later node that does its work; KERB_NO_NODE: none */
+    uint8_t *int8;         /* by node: KerbInt8Kind (int8.h) */
     int *readers;          /* by value id: kerb_graph_uses() */
     uint32_t *reader;      /* by value id: a node that reads it (the only one where readers is 1), KERB_NO_NODE: only an output */
     int node;              /* index of the node that is being compiled */
@@ -101,6 +105,7 @@ KerbOperand kerb_cpu_value(KerbCompiler *c, uint32_t id);
  */
 KerbStatus kerb_cpu_picture(KerbCompiler *c, uint32_t id, KerbDtype dtype, KerbOperand *out);
 bool kerb_cpu_is_picture(const KerbTensor *t);
+bool kerb_cpu_is_channels_last(const KerbTensor *t); /* so, of any type */
 /* Memory for a value in its usual layout (channels-last for pictures; in the slice of a concatenation where one waits for it). */
 KerbStatus kerb_cpu_place(KerbCompiler *c, uint32_t id, KerbOperand *out);
 /* The value is a view: `t` (data ignored) at `offset` bytes from the start of `of`. */
@@ -124,6 +129,7 @@ float *kerb_cpu_floats(KerbCompiler *c, uint32_t id, size_t padded);
 
 /* Each turns a node into steps. *done false: not this kind's case, somebody else's. */
 typedef KerbStatus (*KerbCompileFn)(KerbCompiler *c, const KerbNode *n, bool *done);
+KerbStatus kerb_cpu_compile_int8(KerbCompiler *c, const KerbNode *n, bool *done);  /* before all: what int8_plan.c chose */
 KerbStatus kerb_cpu_compile_fused(KerbCompiler *c, const KerbNode *n, bool *done); /* before conv: rows of several */
 KerbStatus kerb_cpu_compile_conv(KerbCompiler *c, const KerbNode *n, bool *done);
 KerbStatus kerb_cpu_compile_pool(KerbCompiler *c, const KerbNode *n, bool *done);
@@ -147,6 +153,12 @@ void kerb_cpu_plan_chains(KerbCompiler *c);
 void kerb_cpu_plan_attention(KerbCompiler *c);
 void kerb_cpu_plan_shuffles(KerbCompiler *c);
 void kerb_cpu_plan_fused(KerbCompiler *c); /* after the shuffles */
+
+/* -- for int8_plan.c: the same nodes on 8-bit pictures (x, y) ---- */
+bool kerb_cpu_resizes(const KerbCompiler *c, const KerbNode *n); /* does kerb_cpu_compile_resize() take it? */
+KerbStatus kerb_cpu_emit_resize(KerbCompiler *c, const KerbNode *n, const KerbOperand o[2], const KerbQuant *from, const KerbQuant *to);
+bool kerb_cpu_pools(KerbCompiler *c, const KerbNode *n); /* a largest one without indices? */
+KerbStatus kerb_cpu_emit_max_pool(KerbCompiler *c, const KerbNode *n, const KerbOperand o[2]);
 
 /* -- activation.c
  * ------------------------------------------------------------------------------------------------------------------------------ */

@@ -24,7 +24,7 @@ static void kerb_pool_row(void *arg, int index, int thread)
     const KerbPooling *s = r->step->state;
     const KerbTensor *x = &r->step->operands[0].t, *y = &r->step->operands[1].t;
     const int bf16 = x->dtype == KERB_BF16;
-    const size_t unit = bf16 ? 2 : 4;
+    const size_t unit = kerb_dtype_bytes(x->dtype);
     int image = index / s->oh, oy = index % s->oh;
     const void *rows[MAX_ROWS];
     KerbPool p = {.rows = rows,
@@ -51,6 +51,10 @@ static void kerb_pool_row(void *arg, int index, int thread)
     if (r->step->n_operands > 2) {
         p.indices = (uint8_t *)r->step->operands[2].t.data + (size_t)index * (size_t)s->ow * (size_t)s->c;
         p.indices_step = s->c;
+    }
+    if (unit == 1) {
+        r->net->k8->max_pool[x->dtype == KERB_I8](&p);
+        return;
     }
     (s->maximum ? r->net->k->max_pool : r->net->k->average_pool)[bf16](&p);
 }
@@ -106,6 +110,18 @@ static KerbStatus kerb_pool_place_indices(KerbCompiler *c, const KerbNode *n, Ke
     return status;
 }
 
+static KerbStatus kerb_pool_emit(KerbCompiler *c, const KerbNode *n, const KerbOperand *o, int count, const KerbPooling *s)
+{
+    KerbStep *step = kerb_cpu_step(c, &kerb_pool_step, n, o, count, 0);
+    KerbPooling *state = kerb_cpu_object(c, sizeof *state);
+    if (!step || !state) return KERB_ERROR_MEMORY;
+    *state = *s;
+    step->state = state;
+    kerb_cpu_label(c, step, "%s pool%s %dx%d stride %d %d %dx%d", s->maximum ? "max" : "average", kerb_dtype_bytes(o[0].t.dtype) == 1 ? " int8" : "",
+                   s->kw, s->kh, s->sw, s->c, s->ow, s->oh);
+    return KERB_OK;
+}
+
 KerbStatus kerb_cpu_compile_pool(KerbCompiler *c, const KerbNode *n, bool *done)
 {
     KerbPooling s;
@@ -120,13 +136,20 @@ KerbStatus kerb_cpu_compile_pool(KerbCompiler *c, const KerbNode *n, bool *done)
     if (!status && indices) status = kerb_pool_place_indices(c, n, &o[2]);
     if (!status && o[0].t.dtype != o[1].t.dtype) status = kerb_cpu_picture(c, n->inputs[0], o[1].t.dtype, &o[0]);
     if (status) return status;
-    KerbStep *step = kerb_cpu_step(c, &kerb_pool_step, n, o, indices ? 3 : 2, 0);
-    KerbPooling *state = kerb_cpu_object(c, sizeof *state);
-    if (!step || !state) return KERB_ERROR_MEMORY;
-    *state = s;
-    step->state = state;
-    kerb_cpu_label(c, step, "%s pool %dx%d stride %d %d %dx%d", s.maximum ? "max" : "average", s.kw, s.kh, s.sw, s.c, s.ow, s.oh);
-    return KERB_OK;
+    return kerb_pool_emit(c, n, o, indices ? 3 : 2, &s);
+}
+
+bool kerb_cpu_pools(KerbCompiler *c, const KerbNode *n)
+{
+    KerbPooling s;
+    return n->op == KERB_OP_MAX_POOL && (n->n_outputs < 2 || n->outputs[1] == KERB_NO_VALUE) && kerb_pool_spec(c, n, &s);
+}
+
+KerbStatus kerb_cpu_emit_max_pool(KerbCompiler *c, const KerbNode *n, const KerbOperand o[2])
+{
+    KerbPooling s;
+    kerb_pool_spec(c, n, &s);
+    return kerb_pool_emit(c, n, o, 2, &s);
 }
 
 /* ---- unpooling: every target pixel looks whether it was its window's largest ---- */

@@ -13,10 +13,11 @@ static void kerb_trace_count(const KerbCompiler *c)
     KerbNet *net = c->net;
     for (int i = 0; i < c->g->n_nodes; i++) {
         if (c->g->nodes[i].dead) continue;
-        uint32_t at = (uint32_t)i;
-        while (c->fused_into[at] != KERB_NO_NODE) at = c->fused_into[at];
-        int step = net->n_steps - 1;
-        while (step >= 0 && net->steps[step]->node != &c->g->nodes[at]) step--;
+        int step = -1;
+        for (uint32_t at = (uint32_t)i; step < 0 && at != KERB_NO_NODE; at = c->fused_into[at]) { /* a quantised node's step is its own */
+            step = net->n_steps - 1;
+            while (step >= 0 && net->steps[step]->node != &c->g->nodes[at]) step--;
+        }
         if (step >= 0) net->trace.spans[step].flops += kerb_node_flops(c->g, &c->g->nodes[i]);
     }
 }
@@ -66,6 +67,6 @@ KerbStatus kerb_cpu_open_trace(KerbCompiler *c)
     net->trace.n = net->n_steps;
     for (int i = 0; i < net->n_steps; i++) net->trace.spans[i] = (KerbSpan){.name = net->steps[i]->label};
     kerb_trace_count(c);
-    if (!net->bf16) net->trace.peak_flops_s = kerb_trace_peak(net);
+    if (!net->bf16 && !net->int8) net->trace.peak_flops_s = kerb_trace_peak(net);
     return KERB_OK;
 }

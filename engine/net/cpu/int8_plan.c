@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/* Which nodes of a quantised graph work on integers, and which DequantizeLinear nobody needs then. Makes no steps but for the dispatch. */
+#include <string.h>
+
+#include "base/error.h"
+#include "net/cpu/int8.h"
+
+/* ---- kinds of nodes ---- */
+
+static bool kerb_int8_is_picture_value(const KerbValue *v)
+{
+    if (v->rank != 4) return false;
+    for (int i = 0; i < 4; i++) {
+        if (v->dims[i] < 1 || v->dims[i] > INT_MAX / 2) return false;
+    }
+    return true;
+}
+
+static bool kerb_int8_picture_source(const KerbGraph *g, uint32_t value, KerbQuant *out)
+{
+    return value != KERB_NO_VALUE && kerb_int8_is_picture_value(&g->values[value]) && kerb_quant_source(g, value, out);
+}
+
+static bool kerb_int8_takes_conv(const KerbCompiler *c, const KerbNode *n)
+{
+    KerbConvQuant q;
+    KerbQuant x;
+    if (!kerb_conv_regular(c, n) || !kerb_conv_quant(c->g, n, &q) || !kerb_int8_picture_source(c->g, n->inputs[0], &x)) return false;
+    const KerbValue *w = kerb_node_input(c->g, n, 1), *b = kerb_node_input(c->g, n, 2);
+    if (!kerb_int8_is_picture_value(&c->g->values[n->outputs[0]])) return false;
+    /* Sums of so many products of 8 bits each stay in 32, with as much left for the bias. */
+    if (w->dims[1] * w->dims[2] * w->dims[3] > (1 << 30) / (255 * 128)) return false;
+    return (!b || b->dtype == KERB_F32) && kerb_cpu_act_known(c, &n->attrs.conv.act, (int)w->dims[0]);
+}
+
+static bool kerb_int8_takes_binary(const KerbCompiler *c, const KerbNode *n)
+{
+    KerbQuant a, b;
+    const KerbBinary kind = n->attrs.binary.kind;
+    if (kind != KERB_BINARY_ADD && kind != KERB_BINARY_SUB && kind != KERB_BINARY_MUL && kind != KERB_BINARY_MIN && kind != KERB_BINARY_MAX)
+        return false;
+    if (!kerb_int8_picture_source(c->g, n->inputs[0], &a) || !kerb_int8_picture_source(c->g, n->inputs[1], &b)) return false;
+    const KerbValue *x = kerb_node_input(c->g, n, 0), *z = kerb_node_input(c->g, n, 1), *y = &c->g->values[n->outputs[0]];
+    const bool same = !memcmp(z->dims, y->dims, 4 * sizeof z->dims[0]);
+    const bool by_channel = y->dims[0] == 1 && z->dims[0] == 1 && z->dims[1] == y->dims[1] && z->dims[2] == 1 && z->dims[3] == 1;
+    return !memcmp(x->dims, y->dims, 4 * sizeof x->dims[0]) && (same || by_channel) &&
+           kerb_cpu_act_known(c, &n->attrs.binary.act, (int)y->dims[1]);
+}
+
+static bool kerb_int8_takes_resize(const KerbCompiler *c, const KerbNode *n)
+{
+    KerbQuant x;
+    return kerb_int8_picture_source(c->g, n->inputs[0], &x) && kerb_cpu_resizes(c, n);
+}
+
+static bool kerb_int8_takes_concat(const KerbCompiler *c, const KerbNode *n)
+{
+    KerbQuant x;
+    if (n->attrs.axis != 1 && n->attrs.axis != -3) return false;
+    for (int i = 0; i < n->n_inputs; i++) {
+        if (!kerb_int8_picture_source(c->g, n->inputs[i], &x)) return false;
+    }
+    return true;
+}
+
+static bool kerb_int8_takes_mean(const KerbCompiler *c, const KerbNode *n)
+{
+    KerbQuant x;
+    if (n->attrs.reduce.kind != KERB_REDUCE_MEAN || !n->attrs.reduce.spatial || !n->attrs.reduce.keepdims) return false;
+    const KerbValue *y = &c->g->values[n->outputs[0]];
+    return kerb_int8_picture_source(c->g, n->inputs[0], &x) && kerb_int8_is_picture_value(y) &&
+           c->g->values[x.value].dims[2] * c->g->values[x.value].dims[3] < 1 << 23; /* sums in 32 bits */
+}
+
+/* Kinds that are taken only between integers. */
+static KerbInt8Kind kerb_int8_kind_between(KerbCompiler *c, const KerbNode *n)
+{
+    KerbQuant x;
+    if (!kerb_int8_is_picture_value(&c->g->values[n->outputs[0]])) return KERB_INT8_NONE;
+    switch (n->op) {
+    case KERB_OP_MAX_POOL:
+        return kerb_int8_picture_source(c->g, n->inputs[0], &x) && kerb_cpu_pools(c, n) ? KERB_INT8_POOL : KERB_INT8_NONE;
+    case KERB_OP_RESIZE: return kerb_int8_takes_resize(c, n) ? KERB_INT8_RESIZE : KERB_INT8_NONE;
+    case KERB_OP_CONCAT: return kerb_int8_takes_concat(c, n) ? KERB_INT8_CONCAT : KERB_INT8_NONE;
+    case KERB_OP_BINARY: return kerb_int8_takes_binary(c, n) ? KERB_INT8_BINARY : KERB_INT8_NONE;
+    default: return KERB_INT8_NONE;
+    }
+}
+
+/* ---- tables ---- */
+
+/* The one input of the node that is no constant, where it computes y[i] from x[i] and numbers only; -1: no such node. */
+static int kerb_int8_variable(const KerbGraph *g, const KerbNode *n)
+{
+    const KerbActivation *act = n->op == KERB_OP_BINARY ? &n->attrs.binary.act : NULL;
+    int variable = -1;
+    if (n->n_outputs != 1 || (n->op != KERB_OP_UNARY && n->op != KERB_OP_CLIP && n->op != KERB_OP_BINARY)) return -1;
+    if ((act && act->kind == KERB_ACT_PRELU) || g->values[n->outputs[0]].dtype != KERB_F32) return -1;
+    for (int i = 0; i < n->n_inputs; i++) {
+        const KerbValue *v = kerb_node_input(g, n, i);
+        if (!v) continue;
+        int64_t elements;
+        if (!kerb_value_is_constant(v)) {
+            if (variable >= 0 || v->dtype != KERB_F32) return -1;
+            variable = i;
+        } else if (!kerb_dims_elements(v->rank, v->dims, 0, &elements) || elements != 1) {
+            return -1;
+        }
+    }
+    return variable >= 0 && g->values[n->inputs[variable]].rank == g->values[n->outputs[0]].rank ? variable : -1;
+}
+
+/* Nodes from a DequantizeLinear to QuantizeLinear `q` that a table does; only that requantises has none. */
+static void kerb_int8_plan_table(KerbCompiler *c, int q)
+{
+    KerbQuant from, to;
+    const KerbNode *quantise = &c->g->nodes[q];
+    uint32_t at = quantise->inputs[0];
+    uint32_t chain[16];
+    int n = 0;
+    if (!kerb_quant_of(c->g, quantise, &to) || !kerb_int8_is_picture_value(&c->g->values[to.value])) return;
+    while (!kerb_quant_source(c->g, at, &from)) {
+        const uint32_t producer = c->g->values[at].producer;
+        const int variable = producer == KERB_NO_NODE ? -1 : kerb_int8_variable(c->g, &c->g->nodes[producer]);
+        if (variable < 0 || n == 16 || c->readers[at] != 1 || c->fused_into[producer] != KERB_NO_NODE) return;
+        chain[n++] = producer;
+        at = c->g->nodes[producer].inputs[variable];
+    }
+    if (!kerb_int8_is_picture_value(&c->g->values[from.value])) return;
+    c->int8[q] = KERB_INT8_TABLE;
+    for (int i = 0; i < n; i++) {
+        c->int8[chain[i]] = KERB_INT8_TABLE;
+        c->fused_into[chain[i]] = (uint32_t)q;
+    }
+}
+
+/* ---- all nodes ---- */
+
+/* A DequantizeLinear whose every reader takes the integers has nothing to do: the last of them retires it. */
+static void kerb_int8_skip_dequantizers(KerbCompiler *c)
+{
+    for (int i = 0; i < c->g->n_nodes; i++) {
+        const KerbNode *n = &c->g->nodes[i];
+        KerbQuant q;
+        if (n->dead || n->op != KERB_OP_DEQUANTIZE || !kerb_quant_of(c->g, n, &q)) continue;
+        bool needed = c->readers[n->outputs[0]] >= KERB_READERS_KEPT || c->readers[n->outputs[0]] < 1;
+        uint32_t last = 0;
+        for (int j = 0; j < c->g->n_nodes && !needed; j++) {
+            const KerbNode *r = &c->g->nodes[j];
+            for (int k = 0; k < r->n_inputs && !r->dead; k++) {
+                if (r->inputs[k] != n->outputs[0]) continue;
+                const uint32_t done_at = c->fused_into[j] == KERB_NO_NODE ? (uint32_t)j : c->fused_into[j];
+                needed = needed || c->int8[j] == KERB_INT8_NONE;
+                if (done_at > last) last = done_at;
+            }
+        }
+        if (!needed) c->fused_into[i] = last;
+    }
+}
+
+/* A concatenation's inputs are written into slices of its integers where they mean the same there. */
+static void kerb_int8_plan_slots(KerbCompiler *c, const KerbNode *n, const KerbQuant *to)
+{
+    int64_t channel = 0;
+    for (int i = 0; i < n->n_inputs; i++) {
+        KerbQuant x;
+        kerb_quant_source(c->g, n->inputs[i], &x);
+        const KerbValue *v = &c->g->values[x.value];
+        if (kerb_int8_same(&x, to) && v->producer != KERB_NO_NODE && c->slot[x.value] == KERB_NO_VALUE &&
+            c->readers[x.value] < KERB_READERS_KEPT) {
+            c->slot[x.value] = to->value;
+            c->slot_channel[x.value] = channel;
+        }
+        channel += v->dims[1];
+    }
+}
+
+KerbStatus kerb_int8_plan(KerbCompiler *c)
+{
+    int convolutions = 0;
+    for (int i = 0; i < c->g->n_nodes; i++) {
+        const KerbNode *n = &c->g->nodes[i];
+        KerbQuant to;
+        if (n->dead || n->n_outputs < 1) continue;
+        const uint32_t target = kerb_quant_target(c->g, n, c->readers, c->reader, &to);
+        KerbInt8Kind kind = KERB_INT8_NONE;
+        if (n->op == KERB_OP_CONV && kerb_int8_takes_conv(c, n))
+            kind = KERB_INT8_CONV;
+        else if (n->op == KERB_OP_REDUCE && kerb_int8_takes_mean(c, n))
+            kind = KERB_INT8_MEAN;
+        else if (target != KERB_NO_NODE)
+            kind = kerb_int8_kind_between(c, n);
+        c->int8[i] = (uint8_t)kind;
+        convolutions += kind == KERB_INT8_CONV;
+        if (kind == KERB_INT8_NONE || target == KERB_NO_NODE) continue;
+        c->fused_into[i] = target;
+        if (kind == KERB_INT8_CONCAT) kerb_int8_plan_slots(c, n, &to);
+    }
+    for (int i = 0; i < c->g->n_nodes; i++) {
+        const KerbNode *n = &c->g->nodes[i];
+        const uint32_t from = n->dead || n->op != KERB_OP_QUANTIZE ? KERB_NO_NODE : c->g->values[n->inputs[0]].producer;
+        if (from != KERB_NO_NODE && c->fused_into[from] != (uint32_t)i) kerb_int8_plan_table(c, i);
+    }
+    kerb_int8_skip_dequantizers(c);
+    if (convolutions) return KERB_OK;
+    return kerb_fail(c->error, KERB_ERROR_ARGUMENT,
+                     "precision int8 needs a quantised model, and no convolution of this one is: " KERB_QUANT_ADVICE
+                     "; or choose precision auto");
+}
+
+/* ---- dispatch ---- */
+
+static KerbStatus kerb_int8_compile_moved(KerbCompiler *c, const KerbNode *n, const KerbQuant *to)
+{
+    KerbQuant from;
+    KerbOperand o[2];
+    kerb_quant_source(c->g, n->inputs[0], &from);
+    KerbStatus status = kerb_int8_picture(c, from.value, &o[0]);
+    if (!status) status = kerb_cpu_place(c, to->value, &o[1]);
+    if (status) return status;
+    if (n->op == KERB_OP_RESIZE) return kerb_cpu_emit_resize(c, n, o, &from, to);
+    if ((status = kerb_cpu_emit_max_pool(c, n, o)) || kerb_int8_same(&from, to)) return status;
+    uint8_t table[256];
+    kerb_int8_requantise(&from, to, table); /* rising, so the largest stays it */
+    return kerb_int8_look_up(c, n, NULL, &o[1], table);
+}
+
+/* QuantizeLinear and DequantizeLinear as steps of their own. */
+static KerbStatus kerb_int8_compile_conversion(KerbCompiler *c, const KerbNode *n, bool *done)
+{
+    KerbQuant q;
+    const KerbValue *x = kerb_node_input(c->g, n, 0), *y = &c->g->values[n->outputs[0]];
+    const bool back = n->op == KERB_OP_DEQUANTIZE;
+    if (!kerb_quant_of(c->g, n, &q) || (back ? y->dtype : x->dtype) != KERB_F32 || !x->rank) return KERB_OK;
+    KerbOperand o[2];
+    KerbStatus status = KERB_OK;
+    o[0] = kerb_cpu_value(c, n->inputs[0]);
+    if (x->rank == 4)
+        status = back ? kerb_int8_picture(c, n->inputs[0], &o[0]) : kerb_cpu_picture(c, n->inputs[0], KERB_F32, &o[0]);
+    else if (!kerb_tensor_is_dense(&o[0].t) || (!back && o[0].t.dtype != KERB_F32))
+        return KERB_OK;
+    if (!status) status = kerb_cpu_place(c, n->outputs[0], &o[1]);
+    if (status) return status;
+    *done = true;
+    if (!kerb_cpu_is_channels_last(&o[1].t) != !kerb_cpu_is_channels_last(&o[0].t) || o[1].t.dtype == KERB_BF16) {
+        KerbOperand own = o[0]; /* the picture's layout, converted; then copied */
+        own.t = kerb_tensor_channels_last(NULL, back ? KERB_F32 : q.dtype, x->rank, x->dims, x->rank == 4 ? x->dims[1] : 1);
+        if ((status = kerb_cpu_temporary(c, &own.t, &own)) || (status = kerb_int8_convert(c, n, &o[0], &own, &q, back))) return status;
+        return kerb_cpu_copy(c, n, &own, &o[1]);
+    }
+    return kerb_int8_convert(c, n, &o[0], &o[1], &q, back);
+}
+
+KerbStatus kerb_cpu_compile_int8(KerbCompiler *c, const KerbNode *n, bool *done)
+{
+    const KerbInt8Kind own = (KerbInt8Kind)c->int8[c->node];
+    if (own == KERB_INT8_CONV || own == KERB_INT8_MEAN) {
+        *done = true;
+        return own == KERB_INT8_CONV ? kerb_int8_compile_conv(c, n, NULL) : kerb_int8_compile_mean(c, n, NULL);
+    }
+    if (n->op != KERB_OP_QUANTIZE && n->op != KERB_OP_DEQUANTIZE) return KERB_OK;
+    const uint32_t from = c->g->values[n->inputs[0]].producer;
+    const bool fused = n->op == KERB_OP_QUANTIZE && from != KERB_NO_NODE && c->fused_into[from] == (uint32_t)c->node;
+    if (own != KERB_INT8_TABLE && !fused) return kerb_int8_compile_conversion(c, n, done);
+    KerbQuant to;
+    const KerbNode *f = &c->g->nodes[from];
+    *done = true;
+    kerb_quant_of(c->g, n, &to);
+    if (own == KERB_INT8_TABLE) return kerb_int8_compile_table(c, n, &to);
+    switch ((KerbInt8Kind)c->int8[from]) {
+    case KERB_INT8_CONV: return kerb_int8_compile_conv(c, f, &to);
+    case KERB_INT8_MEAN: return kerb_int8_compile_mean(c, f, &to);
+    case KERB_INT8_BINARY: return kerb_int8_compile_binary(c, f, &to);
+    case KERB_INT8_CONCAT: return kerb_int8_compile_concat(c, f, &to);
+    default: return kerb_int8_compile_moved(c, f, &to);
+    }
+}

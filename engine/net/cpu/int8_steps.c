@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+/* Steps on 8-bit pictures that are no convolutions: conversions, tables, arithmetic of two pictures, concatenation, means. */
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "net/cpu/int8.h"
+#include "net/ref/ref.h"
+
+bool kerb_int8_same(const KerbQuant *a, const KerbQuant *b)
+{
+    return a->dtype == b->dtype && a->scale == b->scale && a->zero == b->zero;
+}
+
+static int kerb_int8_lowest(const KerbQuant *q)
+{
+    return q->dtype == KERB_I8 ? -128 : 0;
+}
+
+/* QuantizeLinear of one number. */
+static uint8_t kerb_int8_quantised(float v, const KerbQuant *q)
+{
+    const float r = isnan(v) ? 0 : rintf(v / q->scale), lo = (float)(kerb_int8_lowest(q) - q->zero), hi = lo + 255;
+    return (uint8_t)((int)(r < lo ? lo : r > hi ? hi : r) + q->zero);
+}
+
+static float kerb_int8_number(int byte, const KerbQuant *q)
+{
+    return (float)((q->dtype == KERB_I8 ? (int8_t)byte : byte) - q->zero) * q->scale;
+}
+
+void kerb_int8_requantise(const KerbQuant *from, const KerbQuant *to, uint8_t table[256])
+{
+    for (int i = 0; i < 256; i++) table[i] = kerb_int8_quantised(kerb_int8_number(i, from), to);
+}
+
+KerbStatus kerb_int8_picture(KerbCompiler *c, uint32_t id, KerbOperand *out)
+{
+    *out = kerb_cpu_value(c, id);
+    if (kerb_cpu_is_channels_last(&out->t)) return KERB_OK;
+    const KerbOperand from = *out;
+    KerbTensor t = kerb_tensor_channels_last(NULL, from.t.dtype, from.t.rank, from.t.dims, from.t.dims[1]);
+    KerbStatus status = kerb_cpu_temporary(c, &t, out);
+    return status ? status : kerb_cpu_copy(c, &c->g->nodes[c->node], &from, out);
+}
+
+/* ---- runs of numbers ---- */
+
+/* A tensor as rows of `run` neighbours: all of it where it is dense, else a picture's pixels. */
+typedef struct KerbInt8Runs {
+    int64_t rows, run;
+    ptrdiff_t from_step, to_step;
+} KerbInt8Runs;
+
+#define ROWS_BYTES 8192 /* dense tensors, by task */
+
+static KerbInt8Runs kerb_int8_runs(const KerbTensor *from, const KerbTensor *to)
+{
+    const int64_t all = kerb_tensor_elements(from);
+    const bool whole = from->rank != 4 || (from->strides[3] == from->dims[1] && to->strides[3] == to->dims[1]);
+    if (whole) return (KerbInt8Runs){(all + ROWS_BYTES - 1) / ROWS_BYTES, ROWS_BYTES, ROWS_BYTES, ROWS_BYTES};
+    return (KerbInt8Runs){all / from->dims[1], from->dims[1], from->strides[3], to->strides[3]};
+}
+
+typedef struct KerbInt8Pass {
+    const KerbTensor *from, *to;
+    KerbNet *net;
+    const void *state;
+    KerbInt8Runs runs;
+    int rows_a_task;
+} KerbInt8Pass;
+
+static void kerb_int8_pass(KerbNet *net, const KerbStep *step, void (*fn)(void *, int, int))
+{
+    const KerbTensor *from = &step->operands[0].t, *to = &step->operands[step->n_operands - 1].t;
+    KerbInt8Pass p = {from, to, net, step->state, kerb_int8_runs(from, to), 1};
+    const int64_t all = kerb_tensor_elements(from);
+    p.rows_a_task = p.runs.run >= ROWS_BYTES ? 1 : (int)(ROWS_BYTES / p.runs.run);
+    kerb_cpu_parallel(net, (int)((p.runs.rows + p.rows_a_task - 1) / p.rows_a_task), (double)all / 4, fn, &p);
+}
+
+/* Calls `row` for the rows of a task; `n` is shorter at the end of a dense tensor. */
+#define FOR_ROWS(p, index, row, n)                                                                             \
+    for (int64_t row = (int64_t)(index) * (p)->rows_a_task, n = 0, end_ = row + (p)->rows_a_task;              \
+         row < end_ && row < (p)->runs.rows &&                                                                 \
+         (n = kerb_tensor_elements((p)->from) - row * (p)->runs.run, n = n < (p)->runs.run ? n : (p)->runs.run); \
+         row++)
+
+/* ---- tables ---- */
+
+static void kerb_int8_look_up_task(void *arg, int index, int thread)
+{
+    const KerbInt8Pass *p = arg;
+    const uint8_t *table = p->state;
+    FOR_ROWS(p, index, row, n)
+    {
+        const uint8_t *in = (const uint8_t *)p->from->data + row * p->runs.from_step;
+        uint8_t *out = (uint8_t *)p->to->data + row * p->runs.to_step;
+        for (int64_t i = 0; i < n; i++) out[i] = table[in[i]];
+    }
+}
+static KerbStatus kerb_int8_look_up_run(KerbNet *net, KerbStep *step)
+{
+    kerb_int8_pass(net, step, kerb_int8_look_up_task);
+    return KERB_OK;
+}
+static const KerbStepKind kerb_int8_look_up_step = {"int8 table", NULL, kerb_int8_look_up_run, NULL};
+
+KerbStatus kerb_int8_look_up(KerbCompiler *c, const KerbNode *node, const KerbOperand *from, const KerbOperand *to, const uint8_t table[256])
+{
+    const KerbOperand o[2] = {from ? *from : *to, *to};
+    KerbStep *step = kerb_cpu_step(c, &kerb_int8_look_up_step, node, o, 2, 0);
+    uint8_t *own = kerb_cpu_object(c, 256);
+    if (!step || !own) return KERB_ERROR_MEMORY;
+    memcpy(own, table, 256);
+    step->state = own;
+    return KERB_OK;
+}
+
+/* The chain's node `n` on 256 numbers, in place. */
+static KerbStatus kerb_int8_apply(KerbCompiler *c, const KerbNode *n, float numbers[256])
+{
+    KerbTensor in[3], out;
+    float result[256];
+    int64_t dims[KERB_MAX_RANK];
+    const int rank = c->g->values[n->outputs[0]].rank;
+    for (int i = 0; i < rank; i++) dims[i] = i == rank - 1 ? 256 : 1;
+    for (int i = 0; i < n->n_inputs; i++) {
+        const KerbValue *v = kerb_node_input(c->g, n, i);
+        in[i] = !v ? (KerbTensor){0} : kerb_value_is_constant(v) ? kerb_value_tensor(v) : kerb_tensor(numbers, KERB_F32, rank, dims);
+    }
+    out = kerb_tensor(result, KERB_F32, rank, dims);
+    KerbStatus status = kerb_ref_eval(c->g, n, in, &out, c->error);
+    memcpy(numbers, result, sizeof result);
+    return status;
+}
+
+KerbStatus kerb_int8_compile_table(KerbCompiler *c, const KerbNode *last, const KerbQuant *to)
+{
+    KerbQuant from;
+    uint32_t chain[16], at = last->inputs[0];
+    int n = 0;
+    while (n < 16 && !kerb_quant_source(c->g, at, &from)) { /* back as the plan went */
+        const KerbNode *f = &c->g->nodes[chain[n++] = c->g->values[at].producer];
+        for (int i = 0; i < f->n_inputs; i++) {
+            if (f->inputs[i] != KERB_NO_VALUE && !kerb_value_is_constant(&c->g->values[f->inputs[i]])) at = f->inputs[i];
+        }
+    }
+    float numbers[256];
+    uint8_t table[256];
+    KerbStatus status = KERB_OK;
+    for (int i = 0; i < 256; i++) numbers[i] = kerb_int8_number(i, &from);
+    for (int i = n - 1; i >= 0 && !status; i--) status = kerb_int8_apply(c, &c->g->nodes[chain[i]], numbers);
+    for (int i = 0; i < 256; i++) table[i] = kerb_int8_quantised(numbers[i], to);
+    KerbOperand o[2];
+    if (!status) status = kerb_int8_picture(c, from.value, &o[0]);
+    if (!status) status = kerb_cpu_place(c, to->value, &o[1]);
+    return status ? status : kerb_int8_look_up(c, last, &o[0], &o[1], table);
+}
+
+/* ---- conversions ---- */
+
+static void kerb_int8_from_floats_task(void *arg, int index, int thread)
+{
+    const KerbInt8Pass *p = arg;
+    const KerbQuant *q = p->state;
+    FOR_ROWS(p, index, row, n)
+    {
+        p->net->k8->to_integers((uint8_t *)p->to->data + row * p->runs.to_step, (const float *)p->from->data + row * p->runs.from_step, (size_t)n,
+                                q->dtype == KERB_I8, q->zero, q->scale);
+    }
+}
+static void kerb_int8_to_floats_task(void *arg, int index, int thread)
+{
+    const KerbInt8Pass *p = arg;
+    const KerbQuant *q = p->state;
+    FOR_ROWS(p, index, row, n)
+    {
+        p->net->k8->to_floats((float *)p->to->data + row * p->runs.to_step, (const uint8_t *)p->from->data + row * p->runs.from_step, (size_t)n,
+                              q->dtype == KERB_I8, q->zero, q->scale);
+    }
+}
+static KerbStatus kerb_int8_quantise_run(KerbNet *net, KerbStep *step)
+{
+    kerb_int8_pass(net, step, kerb_int8_from_floats_task);
+    return KERB_OK;
+}
+static KerbStatus kerb_int8_dequantise_run(KerbNet *net, KerbStep *step)
+{
+    kerb_int8_pass(net, step, kerb_int8_to_floats_task);
+    return KERB_OK;
+}
+static const KerbStepKind kerb_int8_quantise_step = {"quantise", NULL, kerb_int8_quantise_run, NULL};
+static const KerbStepKind kerb_int8_dequantise_step = {"dequantise", NULL, kerb_int8_dequantise_run, NULL};
+
+KerbStatus kerb_int8_convert(KerbCompiler *c, const KerbNode *node, const KerbOperand *from, const KerbOperand *to, const KerbQuant *q, bool back)
+{
+    const KerbOperand o[2] = {*from, *to};
+    KerbStep *step = kerb_cpu_step(c, back ? &kerb_int8_dequantise_step : &kerb_int8_quantise_step, node, o, 2, 0);
+    KerbQuant *own = kerb_cpu_object(c, sizeof *own);
+    if (!step || !own) return KERB_ERROR_MEMORY;
+    *own = *q;
+    step->state = own;
+    return KERB_OK;
+}
+
+/* ---- two pictures ---- */
+
+#define BLOCK_FLOATS 2048 /* two of them: half of a first-level cache */
+
+typedef struct KerbInt8Binary {
+    KerbQuant a, b, to;
+    KerbCpuBinary op;
+    KerbCpuAct act;
+    bool by_channel; /* b: one pixel for all */
+    int64_t pixels;
+    int channels, block; /* pixels */
+} KerbInt8Binary;
+typedef struct KerbInt8BinaryRun {
+    KerbNet *net;
+    KerbStep *step;
+} KerbInt8BinaryRun;
+
+static void kerb_int8_load(const KerbNet *net, const KerbTensor *t, const KerbQuant *q, int64_t pixel, int pixels, float *out)
+{
+    const ptrdiff_t step = t->strides[3], channels = t->dims[1];
+    const uint8_t *in = (const uint8_t *)t->data + pixel * step;
+    const bool whole = step == channels;
+    for (int i = 0; i < (whole ? 1 : pixels); i++)
+        net->k8->to_floats(out + i * channels, in + i * step, (size_t)(whole ? pixels * channels : channels), q->dtype == KERB_I8, q->zero, q->scale);
+}
+
+static void kerb_int8_binary_task(void *arg, int index, int thread)
+{
+    const KerbInt8BinaryRun *r = arg;
+    const KerbInt8Binary *s = r->step->state;
+    const KerbTensor *y = &r->step->operands[2].t;
+    const int64_t first = (int64_t)index * s->block;
+    const int pixels = s->pixels - first < s->block ? (int)(s->pixels - first) : s->block;
+    float *a = (float *)r->step->scratch + (ptrdiff_t)thread * 2 * s->block * s->channels, *b = a + (ptrdiff_t)s->block * s->channels;
+    kerb_int8_load(r->net, &r->step->operands[0].t, &s->a, first, pixels, a);
+    kerb_int8_load(r->net, &r->step->operands[1].t, &s->b, s->by_channel ? 0 : first, s->by_channel ? 1 : pixels, b);
+    r->net->k->binary[s->op](a, b, s->by_channel ? KERB_SPREAD_CHANNEL : KERB_SPREAD_FULL, pixels, s->channels);
+    if (s->act.from->kind != KERB_ACT_NONE) {
+        r->net->k->finish(a, pixels, s->channels, &s->act.finish);
+        kerb_cpu_act_run(r->net->k, &s->act, a, (size_t)pixels * (size_t)s->channels);
+    }
+    uint8_t *out = (uint8_t *)y->data + first * y->strides[3];
+    const bool whole = y->strides[3] == s->channels;
+    for (int i = 0; i < (whole ? 1 : pixels); i++)
+        r->net->k8->to_integers(out + i * y->strides[3], a + (ptrdiff_t)i * s->channels, (size_t)(whole ? pixels * s->channels : s->channels),
+                                s->to.dtype == KERB_I8, s->to.zero, s->to.scale);
+}
+static KerbStatus kerb_int8_binary_run(KerbNet *net, KerbStep *step)
+{
+    const KerbInt8Binary *s = step->state;
+    KerbInt8BinaryRun r = {net, step};
+    kerb_cpu_parallel(net, (int)((s->pixels + s->block - 1) / s->block), (double)s->pixels * s->channels / 2, kerb_int8_binary_task, &r);
+    return KERB_OK;
+}
+static const KerbStepKind kerb_int8_binary_step = {"int8 arithmetic", NULL, kerb_int8_binary_run, NULL};
+
+KerbStatus kerb_int8_compile_binary(KerbCompiler *c, const KerbNode *n, const KerbQuant *to)
+{
+    KerbOperand o[3];
+    KerbInt8Binary *s = kerb_cpu_object(c, sizeof *s);
+    if (!s) return KERB_ERROR_MEMORY;
+    kerb_quant_source(c->g, n->inputs[0], &s->a);
+    kerb_quant_source(c->g, n->inputs[1], &s->b);
+    s->to = *to;
+    switch (n->attrs.binary.kind) {
+    case KERB_BINARY_SUB: s->op = KERB_CPU_SUB; break;
+    case KERB_BINARY_MUL: s->op = KERB_CPU_MUL; break;
+    case KERB_BINARY_MIN: s->op = KERB_CPU_MIN; break;
+    case KERB_BINARY_MAX: s->op = KERB_CPU_MAX; break;
+    default: s->op = KERB_CPU_ADD;
+    }
+    KerbStatus status = kerb_int8_picture(c, s->a.value, &o[0]);
+    if (!status) status = kerb_int8_picture(c, s->b.value, &o[1]);
+    if (!status) status = kerb_cpu_place(c, to->value, &o[2]);
+    if (status) return status;
+    const KerbTensor *y = &o[2].t;
+    s->channels = (int)y->dims[1];
+    s->pixels = y->dims[0] * y->dims[2] * y->dims[3];
+    s->by_channel = o[1].t.dims[2] * o[1].t.dims[3] == 1 && y->dims[2] * y->dims[3] > 1;
+    s->block = BLOCK_FLOATS / s->channels > 0 ? BLOCK_FLOATS / s->channels : 1;
+    if (!kerb_cpu_act(c, &n->attrs.binary.act, s->channels, &s->act)) return KERB_ERROR_MEMORY;
+    KerbStep *step = kerb_cpu_step(c, &kerb_int8_binary_step, n, o, 3,
+                                   (size_t)c->net->threads * 2 * (size_t)s->block * (size_t)s->channels * sizeof(float));
+    if (!step) return KERB_ERROR_MEMORY;
+    step->state = s;
+    kerb_cpu_label(c, step, "%s int8 %dx%d", kerb_node_kind(n), (int)s->pixels, s->channels);
+    return KERB_OK;
+}
+
+/* ---- concatenation ---- */
+
+KerbStatus kerb_int8_compile_concat(KerbCompiler *c, const KerbNode *n, const KerbQuant *to)
+{
+    KerbOperand y = c->values[to->value];
+    KerbStatus status = y.t.dtype == KERB_DTYPE_NONE ? kerb_cpu_place(c, to->value, &y) : KERB_OK;
+    int64_t at = 0;
+    for (int i = 0; i < n->n_inputs && !status; i++) {
+        KerbQuant from;
+        kerb_quant_source(c->g, n->inputs[i], &from);
+        KerbOperand slice = y, x;
+        slice.t.dims[1] = c->g->values[from.value].dims[1];
+        slice.offset += (size_t)at;
+        const bool there = c->slot[from.value] == to->value && c->slot_channel[from.value] == at;
+        at += slice.t.dims[1];
+        if (there) continue;
+        uint8_t table[256];
+        kerb_int8_requantise(&from, to, table);
+        if (!(status = kerb_int8_picture(c, from.value, &x))) status = kerb_int8_look_up(c, n, &x, &slice, table);
+    }
+    return status;
+}
+
+/* ---- means ---- */
+
+typedef struct KerbInt8Mean {
+    KerbQuant x, to; /* to.dtype f32: floats */
+    int images, channels;
+    int64_t pixels;
+} KerbInt8Mean;
+
+#define MEAN_CHANNELS 64
+
+static void kerb_int8_mean_task(void *arg, int index, int thread)
+{
+    const KerbInt8BinaryRun *r = arg;
+    const KerbInt8Mean *s = r->step->state;
+    const KerbTensor *x = &r->step->operands[0].t, *y = &r->step->operands[1].t;
+    const int groups = (s->channels + MEAN_CHANNELS - 1) / MEAN_CHANNELS, image = index / groups, first = index % groups * MEAN_CHANNELS,
+              n = s->channels - first < MEAN_CHANNELS ? s->channels - first : MEAN_CHANNELS;
+    int32_t sums[MEAN_CHANNELS] = {0};
+    const uint8_t *in = (const uint8_t *)x->data + image * s->pixels * x->strides[3] + first;
+    const uint8_t flip = s->x.dtype == KERB_I8 ? 0x80 : 0;
+    for (int64_t i = 0; i < s->pixels; i++, in += x->strides[3]) {
+        for (int k = 0; k < n; k++) sums[k] += in[k] ^ flip;
+    }
+    const int64_t zero = s->pixels * (s->x.zero + flip);
+    for (int k = 0; k < n; k++) {
+        const float mean = (float)((double)(sums[k] - zero) * (double)s->x.scale / (double)s->pixels);
+        const ptrdiff_t at = image * y->strides[0] + (first + k) * y->strides[1];
+        if (s->to.dtype == KERB_F32)
+            ((float *)y->data)[at] = mean;
+        else
+            ((uint8_t *)y->data)[at] = kerb_int8_quantised(mean, &s->to);
+    }
+}
+static KerbStatus kerb_int8_mean_run(KerbNet *net, KerbStep *step)
+{
+    const KerbInt8Mean *s = step->state;
+    KerbInt8BinaryRun r = {net, step};
+    const int groups = (s->channels + MEAN_CHANNELS - 1) / MEAN_CHANNELS;
+    kerb_cpu_parallel(net, s->images * groups, (double)s->images * (double)s->pixels * s->channels / 4, kerb_int8_mean_task, &r);
+    return KERB_OK;
+}
+static const KerbStepKind kerb_int8_mean_step = {"int8 mean", NULL, kerb_int8_mean_run, NULL};
+
+KerbStatus kerb_int8_compile_mean(KerbCompiler *c, const KerbNode *n, const KerbQuant *to)
+{
+    KerbOperand o[2];
+    KerbInt8Mean *s = kerb_cpu_object(c, sizeof *s);
+    if (!s) return KERB_ERROR_MEMORY;
+    kerb_quant_source(c->g, n->inputs[0], &s->x);
+    s->to.dtype = KERB_F32;
+    if (to) s->to = *to;
+    KerbStatus status = kerb_int8_picture(c, s->x.value, &o[0]);
+    if (!status) status = kerb_cpu_place(c, to ? to->value : n->outputs[0], &o[1]);
+    if (status) return status;
+    s->images = (int)o[0].t.dims[0];
+    s->channels = (int)o[0].t.dims[1];
+    s->pixels = o[0].t.dims[2] * o[0].t.dims[3];
+    KerbStep *step = kerb_cpu_step(c, &kerb_int8_mean_step, n, o, 2, 0);
+    if (!step) return KERB_ERROR_MEMORY;
+    step->state = s;
+    return KERB_OK;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Quantised graphs in integers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "families.h"
+
+static void check_convolutions(void **state)
+{
+    assert_int_equal(kerb_check_int8_convolutions(1000), 0);
+}
+static void check_others(void **state)
+{
+    assert_int_equal(kerb_check_int8_others(1000), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(check_convolutions), cmocka_unit_test(check_others)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
