@@ -51,7 +51,7 @@ KerbStatus kerb_inspect_plan(KerbInspection *x, const KerbConfig *config, KerbEr
     if (at == x->n_backends) return kerb_fail(error, KERB_ERROR_UNSUPPORTED, "%s: no backend here runs all of it, so there is no plan to show", x->model->path);
     const KerbBackendChoice *choice = x->backends[at].choice;
     KerbPrecision precision;
-    KerbStatus status = kerb_backend_precision(choice, config->precision, &precision, error);
+    KerbStatus status = kerb_backend_precision(choice, x->graph, config->precision, &precision, error);
     if (status != KERB_OK) return status;
     cpu_set_t cores, before;
     bool pinned = config->cpu_list && config->cpu_list[0] && kerb_cpu_list(&cores, config->cpu_list, NULL) == KERB_OK;
