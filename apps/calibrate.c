@@ -248,7 +248,7 @@ static int kerb_calibrate_run(const KerbCommand *command, int argc, char **argv)
         { "force", 'f', 0, G_OPTION_ARG_NONE, &wish.force, "Replace the output if it is there", NULL },
         { "method", 0, 0, G_OPTION_ARG_STRING, &wish.method, "How ranges are found: mse (default), percentile, kl, min-max", "NAME" },
         { "percentile", 0, 0, G_OPTION_ARG_DOUBLE, &wish.percentile, "Share of values inside the range, for --method percentile (default 99.99)", "P" },
-        { "agreement", 0, 0, G_OPTION_ARG_DOUBLE, &wish.agreement, "Share of pixels that keep the float model's label, on frames that are held out (default 0.99)", "A" },
+        { "agreement", 0, 0, G_OPTION_ARG_DOUBLE, &wish.agreement, "Share of pixels that keep the float model's label, on frames that are held out (default 0.995)", "A" },
         { "no-bias-correction", 0, 0, G_OPTION_ARG_NONE, &wish.no_bias_correction, "Leave biases as they are", NULL },
         { "signed", 0, 0, G_OPTION_ARG_NONE, &wish.signed_only, "Activations int8 with zero point 0, as GPUs need it (default: uint8)", NULL },
         { "reduce-range", 0, 0, G_OPTION_ARG_NONE, &wish.reduce_range, "Weights of 7 bits, for x86 processors without VNNI", NULL },

@@ -5,7 +5,6 @@
 #include "base/cpu.h"
 #include "run/config.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +14,7 @@ KERB_API const char *const kerb_range_methods[] = { "min-max", "percentile", "kl
 
 KERB_API void kerb_calibrate_options_init(KerbCalibrateOptions *o)
 {
-    *o = (KerbCalibrateOptions){ .method = KERB_RANGE_MSE, .percentile = 99.99, .agreement = 0.99, .bias_correction = true, .max_frames = 96 };
+    *o = (KerbCalibrateOptions){ .method = KERB_RANGE_MSE, .percentile = 99.99, .agreement = 0.995, .bias_correction = true, .max_frames = 96 };
 }
 
 KerbStatus kerb_calib_no_memory(KerbError *error) { return kerb_fail(error, KERB_ERROR_MEMORY, "no memory for the calibration"); }
@@ -42,7 +41,8 @@ static void kerb_calib_pin(KerbCalibrator *c, const KerbConfig *config)
     cpu_set_t cores;
     c->bench.threads = config->threads ? config->threads : kerb_cpu_count();
     if (!config->cpu_list || !config->cpu_list[0] || kerb_cpu_list(&cores, config->cpu_list, NULL) != KERB_OK) return;
-    c->pinned = sched_getaffinity(0, sizeof c->cores_before, &c->cores_before) == 0 && sched_setaffinity(0, sizeof cores, &cores) == 0;
+    kerb_cpu_keep_to(&cores, &c->cores_before);
+    c->pinned = true;
     if (!config->threads) c->bench.threads = CPU_COUNT(&cores);
 }
 
@@ -134,7 +134,7 @@ KERB_API void kerb_calibrator_close(KerbCalibrator **calibrator)
     kerb_pool_free(&c->bench.pool);
     kerb_backends_release(&c->bench.choice, c->bench.choice.backend ? 1 : 0);
     kerb_arena_free(&c->arena);
-    if (c->pinned) sched_setaffinity(0, sizeof c->cores_before, &c->cores_before);
+    kerb_cpu_give_back(c->pinned ? &c->cores_before : NULL);
     free(c->model_file);
     free(c->card_file);
     free(c);

@@ -42,7 +42,7 @@ typedef struct KerbCalibrateOptions {
     bool fresh;            /* do not go on where a killed run ended */
 } KerbCalibrateOptions;
 
-KERB_API void kerb_calibrate_options_init(KerbCalibrateOptions *options); /* MSE, 99.99, 0.99, bias correction, 96 frames */
+KERB_API void kerb_calibrate_options_init(KerbCalibrateOptions *options); /* MSE, 99.99, 0.995, bias correction, 96 frames */
 
 /* One layer with weights. */
 typedef struct KerbCalibratedLayer {

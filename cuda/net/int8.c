@@ -31,6 +31,7 @@ static uint32_t kerb_int8_input(const KerbNode *n, int i)
 static uint32_t kerb_int8_source(const KerbGraph *g, uint32_t value, float *scale)
 {
     KerbQuant q;
+    *scale = 1; /* of what is no integer */
     if (!kerb_quant_source(g, value, &q) || !kerb_int8_symmetric(g, &q)) return KERB_NO_VALUE;
     *scale = q.scale;
     return q.value;
@@ -40,6 +41,7 @@ static uint32_t kerb_int8_source(const KerbGraph *g, uint32_t value, float *scal
 static uint32_t kerb_int8_target(const KerbCompiler *c, const KerbNode *n, float *scale)
 {
     KerbQuant q;
+    *scale = 1;
     const uint32_t target = kerb_quant_target(c->g, n, c->readers, c->reader, &q);
     if (target == KERB_NO_NODE || !kerb_int8_symmetric(c->g, &q)) return KERB_NO_NODE;
     *scale = q.scale;
