@@ -153,8 +153,8 @@ KerbStatus kerb_cuda_plan_int8(KerbCompiler *c)
     if (convolutions) return KERB_OK;
     return kerb_fail(
         c->error, KERB_ERROR_ARGUMENT,
-        "precision int8 needs a quantised model, and no convolution of this one is: " KERB_QUANT_ADVICE " (on GPUs: QuantizeLinear and "
-        "DequantizeLinear, i8, symmetric, weights one scale a channel), or choose precision f16");
+        "precision int8 needs a quantised model, and no convolution of this one is: " KERB_QUANT_ADVICE " (with --signed: "
+        "GPUs take i8, symmetric, weights one scale a channel), or choose precision f16");
 }
 
 /* ---- steps ---- */
