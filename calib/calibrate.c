@@ -132,7 +132,7 @@ KERB_API void kerb_calibrator_close(KerbCalibrator **calibrator)
     kerb_network_free(&c->network);
     kerb_model_free(&c->model);
     kerb_pool_free(&c->bench.pool);
-    kerb_backends_release(&c->bench.choice, c->bench.choice.backend ? 1 : 0);
+    if (c->bench.choice.backend) kerb_backends_release(&c->bench.choice, 1);
     kerb_arena_free(&c->arena);
     kerb_cpu_give_back(c->pinned ? &c->cores_before : NULL);
     free(c->model_file);

@@ -143,7 +143,7 @@ static void examine_ref(KerbBackendChoice *choice)
     examine_device(choice, 0);
 }
 
-void kerb_backends_release(KerbBackendChoice choices[], int n)
+void kerb_backends_release(KerbBackendChoice *choices, int n)
 {
     for (int i = 0; i < n; i++) {
         if (choices[i].module) dlclose(choices[i].module);

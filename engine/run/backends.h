@@ -18,7 +18,7 @@ typedef struct KerbBackendChoice {
  * several. Errors: ARGUMENT (no such name; lists the names), BACKEND (a named one cannot be used; says why). Auto says once which it takes and why
  * not a better one: a warning where something can be done about it (a GPU whose driver is too old; no module but ref, which is slow), otherwise info. */
 KerbStatus kerb_backends_choose(const char *name, int device_id, KerbBackendChoice choices[KERB_MAX_BACKENDS], int *n, KerbError *error);
-void kerb_backends_release(KerbBackendChoice choices[], int n);
+void kerb_backends_release(KerbBackendChoice *choices, int n);
 
 /* The precision to compile graph `g` for (AUTO: the device's first; a quantised model is integers on processors). ARGUMENT where the device
  * cannot do the one that is wanted. */
