@@ -42,6 +42,9 @@ void kerb_int8_requantise(const KerbQuant *from, const KerbQuant *to, uint8_t ta
 bool kerb_int8_same(const KerbQuant *a, const KerbQuant *b); /* type, scale, zero */
 /* f32 -> integers, or back (`back`); operands of one shape, both pictures or both dense. */
 KerbStatus kerb_int8_convert(KerbCompiler *c, const KerbNode *node, const KerbOperand *from, const KerbOperand *to, const KerbQuant *q, bool back);
+/* `pixels` of picture t, from number `pixel` of all images' on, as floats without gaps; and back. */
+void kerb_int8_load(const KerbNet *net, const KerbTensor *t, const KerbQuant *q, int64_t pixel, int pixels, float *out);
+void kerb_int8_store(const KerbNet *net, const KerbTensor *t, const KerbQuant *q, int64_t pixel, int pixels, const float *in);
 
 /* -- int8_depthwise.c: a convolution that int8_conv.c has filled ---- */
 

@@ -204,6 +204,30 @@ KerbStatus kerb_int8_convert(KerbCompiler *c, const KerbNode *node, const KerbOp
     return KERB_OK;
 }
 
+void kerb_int8_load(const KerbNet *net, const KerbTensor *t, const KerbQuant *q, int64_t pixel, int pixels, float *out)
+{
+    const ptrdiff_t step = t->strides[3], channels = t->dims[1];
+    const uint8_t *in = (const uint8_t *)t->data + pixel * step;
+    const bool whole = step == channels;
+    for (int i = 0; i < (whole ? 1 : pixels); i++)
+        net->k8->to_floats(out + i * channels, in + i * step, (size_t)(whole ? pixels * channels : channels), q->dtype == KERB_I8, q->zero, q->scale);
+}
+
+void kerb_int8_store(const KerbNet *net, const KerbTensor *t, const KerbQuant *q, int64_t pixel, int pixels, const float *in)
+{
+    const ptrdiff_t step = t->strides[3], channels = t->dims[1];
+    uint8_t *out = (uint8_t *)t->data + pixel * step;
+    const bool whole = step == channels;
+    for (int i = 0; i < (whole ? 1 : pixels); i++)
+        net->k8->to_integers(out + i * step, in + i * channels, (size_t)(whole ? pixels * channels : channels), q->dtype == KERB_I8, q->zero, q->scale);
+}
+
+/* What the tasks of two pictures and of means see. */
+typedef struct KerbInt8Run {
+    KerbNet *net;
+    KerbStep *step;
+} KerbInt8Run;
+
 /* ---- two pictures ---- */
 
 #define BLOCK_FLOATS 2048 /* two of them: half of a first-level cache */
@@ -216,25 +240,11 @@ typedef struct KerbInt8Binary {
     int64_t pixels;
     int channels, block; /* pixels */
 } KerbInt8Binary;
-typedef struct KerbInt8BinaryRun {
-    KerbNet *net;
-    KerbStep *step;
-} KerbInt8BinaryRun;
-
-static void kerb_int8_load(const KerbNet *net, const KerbTensor *t, const KerbQuant *q, int64_t pixel, int pixels, float *out)
-{
-    const ptrdiff_t step = t->strides[3], channels = t->dims[1];
-    const uint8_t *in = (const uint8_t *)t->data + pixel * step;
-    const bool whole = step == channels;
-    for (int i = 0; i < (whole ? 1 : pixels); i++)
-        net->k8->to_floats(out + i * channels, in + i * step, (size_t)(whole ? pixels * channels : channels), q->dtype == KERB_I8, q->zero, q->scale);
-}
 
 static void kerb_int8_binary_task(void *arg, int index, int thread)
 {
-    const KerbInt8BinaryRun *r = arg;
+    const KerbInt8Run *r = arg;
     const KerbInt8Binary *s = r->step->state;
-    const KerbTensor *y = &r->step->operands[2].t;
     const int64_t first = (int64_t)index * s->block;
     const int pixels = s->pixels - first < s->block ? (int)(s->pixels - first) : s->block;
     float *a = (float *)r->step->scratch + (ptrdiff_t)thread * 2 * s->block * s->channels, *b = a + (ptrdiff_t)s->block * s->channels;
@@ -245,16 +255,12 @@ static void kerb_int8_binary_task(void *arg, int index, int thread)
         r->net->k->finish(a, pixels, s->channels, &s->act.finish);
         kerb_cpu_act_run(r->net->k, &s->act, a, (size_t)pixels * (size_t)s->channels);
     }
-    uint8_t *out = (uint8_t *)y->data + first * y->strides[3];
-    const bool whole = y->strides[3] == s->channels;
-    for (int i = 0; i < (whole ? 1 : pixels); i++)
-        r->net->k8->to_integers(out + i * y->strides[3], a + (ptrdiff_t)i * s->channels, (size_t)(whole ? pixels * s->channels : s->channels),
-                                s->to.dtype == KERB_I8, s->to.zero, s->to.scale);
+    kerb_int8_store(r->net, &r->step->operands[2].t, &s->to, first, pixels, a);
 }
 static KerbStatus kerb_int8_binary_run(KerbNet *net, KerbStep *step)
 {
     const KerbInt8Binary *s = step->state;
-    KerbInt8BinaryRun r = {net, step};
+    KerbInt8Run r = {net, step};
     kerb_cpu_parallel(net, (int)((s->pixels + s->block - 1) / s->block), (double)s->pixels * s->channels / 2, kerb_int8_binary_task, &r);
     return KERB_OK;
 }
@@ -328,7 +334,7 @@ typedef struct KerbInt8Mean {
 
 static void kerb_int8_mean_task(void *arg, int index, int thread)
 {
-    const KerbInt8BinaryRun *r = arg;
+    const KerbInt8Run *r = arg;
     const KerbInt8Mean *s = r->step->state;
     const KerbTensor *x = &r->step->operands[0].t, *y = &r->step->operands[1].t;
     const int groups = (s->channels + MEAN_CHANNELS - 1) / MEAN_CHANNELS, image = index / groups, first = index % groups * MEAN_CHANNELS,
@@ -352,7 +358,7 @@ static void kerb_int8_mean_task(void *arg, int index, int thread)
 static KerbStatus kerb_int8_mean_run(KerbNet *net, KerbStep *step)
 {
     const KerbInt8Mean *s = step->state;
-    KerbInt8BinaryRun r = {net, step};
+    KerbInt8Run r = {net, step};
     const int groups = (s->channels + MEAN_CHANNELS - 1) / MEAN_CHANNELS;
     kerb_cpu_parallel(net, s->images * groups, (double)s->images * (double)s->pixels * s->channels / 4, kerb_int8_mean_task, &r);
     return KERB_OK;

@@ -81,31 +81,20 @@ static void kerb_resize_row_int8(const KerbResizeRun *r, int index, int thread)
 {
     const KerbResizing *s = r->step->state;
     const KerbTensor *x = &r->step->operands[0].t, *y = &r->step->operands[1].t;
-    const KerbInt8Kernels *k = r->net->k8;
     const int oy = index % s->y.n, image = index / s->y.n;
     const size_t width = (size_t)s->iw * (size_t)s->c;
     float *rows[2] = {(float *)((char *)r->step->scratch + (size_t)thread * s->bytes_a_thread)}, *out;
     rows[1] = rows[0] + width;
     out = rows[1] + width;
-    for (int i = 0; i < 2; i++) {
-        const uint8_t *in =
-            (const uint8_t *)x->data + ((ptrdiff_t)image * s->ih + (i ? s->y.i1[oy] : s->y.i0[oy])) * s->iw * x->strides[3];
-        const bool whole = x->strides[3] == s->c;
-        for (int at = 0; at < (whole ? 1 : s->iw); at++)
-            k->to_floats(rows[i] + (ptrdiff_t)at * s->c, in + at * x->strides[3], whole ? width : (size_t)s->c, s->from.dtype == KERB_I8,
-                         s->from.zero, s->from.scale);
-    }
-    uint8_t *target = (uint8_t *)y->data + (ptrdiff_t)index * s->x.n * y->strides[3];
+    for (int i = 0; i < 2; i++)
+        kerb_int8_load(r->net, x, &s->from, ((int64_t)image * s->ih + (i ? s->y.i1[oy] : s->y.i0[oy])) * s->iw, s->iw, rows[i]);
     for (int ox = 0; ox < s->x.n; ox++) {
         const ptrdiff_t left = (ptrdiff_t)s->x.i0[ox] * s->c, right = (ptrdiff_t)s->x.i1[ox] * s->c;
         const void *corners[4] = {rows[0] + left, rows[0] + right, rows[1] + left, rows[1] + right};
         const float w[4] = {s->y.w0[oy] * s->x.w0[ox], s->y.w0[oy] * s->x.w1[ox], s->y.w1[oy] * s->x.w0[ox], s->y.w1[oy] * s->x.w1[ox]};
         r->net->k->blend4[0](out + (ptrdiff_t)ox * s->c, corners, w, s->c);
     }
-    const bool dense = y->strides[3] == s->c;
-    for (int ox = 0; ox < (dense ? 1 : s->x.n); ox++)
-        k->to_integers(target + ox * y->strides[3], out + (ptrdiff_t)ox * s->c, (size_t)(dense ? s->x.n : 1) * (size_t)s->c, s->to.dtype == KERB_I8,
-                       s->to.zero, s->to.scale);
+    kerb_int8_store(r->net, y, &s->to, (int64_t)index * s->x.n, s->x.n, out);
 }
 
 static void kerb_resize_row(void *arg, int index, int thread)
