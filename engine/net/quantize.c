@@ -37,6 +37,17 @@ uint32_t kerb_quant_target(const KerbGraph *g, const KerbNode *n, const int read
     return q->op == KERB_OP_QUANTIZE && q->inputs[0] == y && kerb_quant_of(g, q, out) ? by : KERB_NO_NODE;
 }
 
+bool kerb_quant_symmetric(const KerbGraph *g, uint32_t zero)
+{
+    const KerbValue *v = kerb_graph_value(g, zero);
+    if (!v) return true;
+    KerbTensor t = kerb_value_tensor(v);
+    for (int64_t i = 0; i < kerb_tensor_elements(&t); i++) {
+        if (kerb_tensor_get_i64(&t, i) != 0) return false;
+    }
+    return true;
+}
+
 /* ---- convolutions */
 
 static const KerbNode *kerb_conv_producer(const KerbGraph *g, uint32_t value)
@@ -68,17 +79,6 @@ static bool kerb_conv_quant_of(const KerbGraph *g, const KerbNode *n, uint32_t *
     *scale = kerb_conv_input_id(n, 1);
     *zero = kerb_conv_input_id(n, 2);
     return n->attrs.quantize.block_size == 0 && kerb_conv_quant_fits(g, *scale, *zero, 0, 0, 0);
-}
-
-static bool kerb_conv_all_zero(const KerbGraph *g, uint32_t value)
-{
-    const KerbValue *v = kerb_graph_value(g, value);
-    if (!v) return true;
-    KerbTensor t = kerb_value_tensor(v);
-    for (int64_t i = 0; i < kerb_tensor_elements(&t); i++) {
-        if (kerb_tensor_get_i64(&t, i) != 0) return false;
-    }
-    return true;
 }
 
 static bool kerb_conv_is_8bit(const KerbGraph *g, uint32_t value)
@@ -116,7 +116,7 @@ bool kerb_conv_quant(const KerbGraph *g, const KerbNode *n, KerbConvQuant *out)
     q.w_scale = w->integers_scale;
     q.w_zero = w->integers_zero;
     if (!kerb_conv_is_8bit(g, q.x) || !kerb_value_is_constant(kerb_graph_value(g, q.w)) || g->values[q.w].dtype != KERB_I8) return false;
-    if (!kerb_conv_all_zero(g, q.w_zero)) return false;
+    if (!kerb_quant_symmetric(g, q.w_zero)) return false;
     if (z && z->op == KERB_OP_DEQUANTIZE && kerb_conv_quant_of(g, z, &q.z_scale, &q.z_zero) && kerb_conv_is_8bit(g, z->inputs[0])) q.z = z->inputs[0];
     uint32_t reader = kerb_conv_reader(g, n->outputs[0]);
     if (reader != KERB_NO_NODE && g->nodes[reader].op == KERB_OP_QUANTIZE && kerb_conv_quant_of(g, &g->nodes[reader], &q.y_scale, &q.y_zero)) {

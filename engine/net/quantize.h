@@ -24,6 +24,8 @@ bool kerb_quant_of(const KerbGraph *g, const KerbNode *n, KerbQuant *out);
 bool kerb_quant_source(const KerbGraph *g, uint32_t value, KerbQuant *out);
 /* The QuantizeLinear that is the only reader of the node's only result, or KERB_NO_NODE. `readers` and `reader`: kerb_readers_count(). */
 uint32_t kerb_quant_target(const KerbGraph *g, const KerbNode *n, const int readers[], const uint32_t reader[], KerbQuant *out);
+/* Are the zero points 0? `zero`: a constant, or KERB_NO_VALUE, which they are then. */
+bool kerb_quant_symmetric(const KerbGraph *g, uint32_t zero);
 
 /* What quantisation says of a convolution: DequantizeLinear before x and w (w's has been folded), perhaps before the residual, perhaps
  * QuantizeLinear behind y. */

@@ -18,16 +18,10 @@
 static bool kerb_int8_bias_is_whole(const KerbCompiler *c, const KerbValue *bias, const float *sums, int channels)
 {
     if (!bias->dequantized || c->g->values[bias->integers].dtype != KERB_I32) return false;
-    const KerbValue *scale = kerb_graph_value(c->g, bias->integers_scale), *zero = kerb_graph_value(c->g, bias->integers_zero);
-    const KerbTensor s = kerb_value_tensor(scale), integers = kerb_value_tensor(&c->g->values[bias->integers]);
+    const KerbTensor s = kerb_value_tensor(&c->g->values[bias->integers_scale]), integers = kerb_value_tensor(&c->g->values[bias->integers]);
     const int64_t scales = kerb_tensor_elements(&s);
     if ((scales != 1 && scales != channels) || kerb_tensor_elements(&integers) != channels) return false;
-    for (int64_t i = 0; zero && i < 1; i++) {
-        const KerbTensor z = kerb_value_tensor(zero);
-        for (int64_t k = 0; k < kerb_tensor_elements(&z); k++) {
-            if (kerb_tensor_get_i64(&z, k)) return false;
-        }
-    }
+    if (!kerb_quant_symmetric(c->g, bias->integers_zero)) return false;
     for (int i = 0; i < channels; i++) {
         const double is = kerb_tensor_get(&s, scales == 1 ? 0 : i), wanted = (double)sums[i];
         const int64_t b = kerb_tensor_get_i64(&integers, i);
