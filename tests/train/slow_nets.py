@@ -147,6 +147,19 @@ class Same(unittest.TestCase):
             self.assertTrue(torch.equal(found["top"], whole(x)[16]))
         self.assertEqual(found.keys(), short.channels.keys())
 
+    def test_dropped_blocks_only_added(self):
+        """Without a block the encoder gives what the whole one gives where that block adds nothing; blocks that change shapes cannot go."""
+        whole, less = lively(EfficientNetLite(0)), EfficientNetLite(0, drop=[2, 9]).eval()
+        less.load_state_dict({k: v for k, v in whole.state_dict().items() if k in less.state_dict()})
+        x = torch.randn(1, 3, 64, 96)
+        with torch.no_grad():
+            for n in (2, 9):
+                whole._blocks[n]._bn2.weight.zero_()
+                whole._blocks[n]._bn2.bias.zero_()
+            self.assertTrue(torch.equal(less(x)["top"], whole(x)["top"]))
+        for wrong in ([3], [16], [2, 2], [-1]):
+            self.assertRaises(ValueError, EfficientNetLite, drop=wrong)
+
     def test_slim_encoder_keeps_what_weighs_most(self):
         """The slim block gives what the whole one gives with its other channels at nought."""
         whole = lively(EfficientNetLite(0))

