@@ -74,13 +74,6 @@ static bool kerb_forecast_understood(const KerbGraph *g, const KerbNode *n)
     return x && x->rank == 4 && kerb_value_is_constant(w) && w->rank == 4 && (!z || z->rank == 4) && g->values[n->outputs[0]].rank == 4;
 }
 
-static float kerb_forecast_scale(const KerbGraph *g, uint32_t value)
-{
-    float v = 1;
-    kerb_value_floats(kerb_graph_value(g, value), &v, 1);
-    return v;
-}
-
 typedef struct KerbForecastSite {
     uint32_t x, y, z;
     float y_scale, z_scale;
@@ -92,17 +85,17 @@ static KerbForecastSite kerb_forecast_site(KerbForecast *f, const KerbNode *n)
     KerbConvQuant q;
     const bool has_z = kerb_node_input(f->g, n, 3) != NULL;
     KerbForecastSite s = { n->inputs[0], n->outputs[0], has_z ? n->inputs[3] : KERB_NO_VALUE, 1, 1 };
-    if (f->precision != KERB_PRECISION_INT8 || !kerb_conv_quant(f->g, n, &q) || f->g->values[q.x].dtype != KERB_I8) return s;
-    s.x = q.x;
-    f->integers[q.x] = true;
-    if (q.y == KERB_NO_VALUE || f->g->values[q.y].dtype != KERB_I8 || (has_z && q.z == KERB_NO_VALUE)) return s;
-    s.y = q.y;
-    f->integers[q.y] = true;
-    s.y_scale = 1 / kerb_forecast_scale(f->g, q.y_scale);
+    if (f->precision != KERB_PRECISION_INT8 || !kerb_conv_quant(f->g, n, &q) || q.x.dtype != KERB_I8) return s;
+    s.x = q.x.value;
+    f->integers[s.x] = true;
+    if (q.y.dtype != KERB_I8 || (has_z && q.z.value == KERB_NO_VALUE)) return s;
+    s.y = q.y.value;
+    f->integers[s.y] = true;
+    s.y_scale = 1 / q.y.scale;
     if (!has_z) return s;
-    s.z = q.z;
-    f->integers[q.z] = true;
-    s.z_scale = kerb_forecast_scale(f->g, q.z_scale);
+    s.z = q.z.value;
+    f->integers[s.z] = true;
+    s.z_scale = q.z.scale;
     return s;
 }
 

@@ -53,9 +53,8 @@ static uint32_t kerb_int8_target(const KerbCompiler *c, const KerbNode *n, float
 static KerbInt8Kind kerb_int8_kind_of_conv(const KerbCompiler *c, const KerbNode *n)
 {
     KerbConvQuant q;
-    float scale;
     const KerbValue *b = kerb_node_input(c->g, n, 2);
-    if (!kerb_conv_quant(c->g, n, &q) || kerb_int8_source(c->g, n->inputs[0], &scale) == KERB_NO_VALUE) return KERB_INT8_NONE;
+    if (!kerb_conv_quant(c->g, n, &q) || !kerb_int8_symmetric(c->g, &q.x)) return KERB_INT8_NONE;
     return b && (!kerb_value_is_constant(b) || b->dtype != KERB_F32) ? KERB_INT8_NONE : KERB_INT8_CONV;
 }
 
@@ -160,7 +159,7 @@ KerbStatus kerb_cuda_plan_int8(KerbCompiler *c)
 /* ---- steps ---- */
 
 /* Integers of constant weights as floats, which is what packing takes; and the scales of the sums. */
-static KerbStatus kerb_int8_weights(KerbCompiler *c, const KerbConvQuant *q, int channels, float x_scale, float **weights, float **scale)
+static KerbStatus kerb_int8_weights(KerbCompiler *c, const KerbConvQuant *q, int channels, float **weights, float **scale)
 {
     const KerbTensor src = kerb_value_tensor(&c->g->values[q->w]), from = kerb_value_tensor(&c->g->values[q->w_scale]);
     KerbTensor dst = kerb_tensor(NULL, KERB_F32, src.rank, src.dims);
@@ -169,20 +168,19 @@ static KerbStatus kerb_int8_weights(KerbCompiler *c, const KerbConvQuant *q, int
     if (!*weights || !*scale) return KERB_ERROR_MEMORY;
     kerb_tensor_copy(&dst, &src);
     const bool one = kerb_tensor_elements(&from) == 1;
-    for (int i = 0; i < channels; i++) (*scale)[i] = x_scale * (float)kerb_tensor_get(&from, one ? 0 : i);
+    for (int i = 0; i < channels; i++) (*scale)[i] = q->x.scale * (float)kerb_tensor_get(&from, one ? 0 : i);
     return KERB_OK;
 }
 
 static KerbStatus kerb_int8_conv_operands(KerbCompiler *c, const KerbNode *n, const KerbConvQuant *q, KerbConvParts *parts)
 {
-    float scale;
     const bool quantised = c->fused_into[c->g->values[n->outputs[0]].producer] != KERB_NO_NODE;
-    const uint32_t y = quantised ? q->y : n->outputs[0], residual = kerb_int8_input(n, 3);
-    KerbStatus status = kerb_cuda_picture(c, q->x, KERB_I8, &parts->x);
-    if (quantised && kerb_int8_target(c, n, &scale) != KERB_NO_NODE) parts->y_scale = 1 / scale;
-    if (!status && residual != KERB_NO_VALUE && quantised && q->z != KERB_NO_VALUE &&
-        kerb_int8_source(c->g, residual, &parts->z_scale) != KERB_NO_VALUE) {
-        status = kerb_cuda_picture(c, q->z, KERB_I8, &parts->z);
+    const uint32_t y = quantised ? q->y.value : n->outputs[0], residual = kerb_int8_input(n, 3);
+    KerbStatus status = kerb_cuda_picture(c, q->x.value, KERB_I8, &parts->x);
+    if (quantised) parts->y_scale = 1 / q->y.scale;
+    if (!status && quantised && kerb_int8_symmetric(c->g, &q->z)) {
+        parts->z_scale = q->z.scale;
+        status = kerb_cuda_picture(c, q->z.value, KERB_I8, &parts->z);
     } else if (!status && residual != KERB_NO_VALUE) {
         status = kerb_cuda_picture(c, residual, kerb_cuda_type(c, n->outputs[0]), &parts->z);
     }
@@ -193,11 +191,10 @@ KerbStatus kerb_cuda_compile_int8_conv(KerbCompiler *c, const KerbNode *n, bool 
 {
     KerbConvQuant q;
     KerbConvParts parts = {.z = {.root = KERB_NO_ROOT}, .y_scale = 1, .z_scale = 1};
-    float x_scale, *weights = NULL, *scale = NULL, *bias = NULL;
+    float *weights = NULL, *scale = NULL, *bias = NULL;
     kerb_conv_quant(c->g, n, &q);
-    kerb_int8_source(c->g, n->inputs[0], &x_scale);
     KerbStatus status = kerb_int8_conv_operands(c, n, &q, &parts);
-    if (!status) status = kerb_int8_weights(c, &q, (int)parts.y.t.dims[1], x_scale, &weights, &scale);
+    if (!status) status = kerb_int8_weights(c, &q, (int)parts.y.t.dims[1], &weights, &scale);
     if (!status && kerb_node_input(c->g, n, 2)) status = kerb_cuda_floats(c, n->inputs[2], 0, &bias);
     parts.weights = weights;
     parts.scale = scale;

@@ -11,13 +11,15 @@ bool kerb_quant_of(const KerbGraph *g, const KerbNode *n, KerbQuant *out)
     const uint32_t integers = n->op == KERB_OP_QUANTIZE ? n->outputs[0] : n->inputs[0];
     const KerbValue *v = kerb_graph_value(g, integers), *scale = kerb_node_input(g, n, 1), *zero = kerb_node_input(g, n, 2);
     int64_t zeros = 1;
-    *out = (KerbQuant){.value = integers, .dtype = v->dtype};
+    KerbQuant q = {.value = integers, .dtype = v->dtype};
     if ((v->dtype != KERB_U8 && v->dtype != KERB_I8) || n->attrs.quantize.block_size) return false;
-    if (kerb_value_floats(scale, &out->scale, 1) != 1 || !(out->scale > 0) || !isfinite(out->scale)) return false;
-    if (!zero) return true;
-    if (!kerb_value_is_constant(zero) || !kerb_dims_elements(zero->rank, zero->dims, 0, &zeros) || zeros != 1) return false;
-    const KerbTensor t = kerb_value_tensor(zero);
-    out->zero = (int)kerb_tensor_get_i64(&t, 0);
+    if (kerb_value_floats(scale, &q.scale, 1) != 1 || !(q.scale > 0) || !isfinite(q.scale)) return false;
+    if (zero) {
+        if (!kerb_value_is_constant(zero) || !kerb_dims_elements(zero->rank, zero->dims, 0, &zeros) || zeros != 1) return false;
+        const KerbTensor t = kerb_value_tensor(zero);
+        q.zero = (int)kerb_tensor_get_i64(&t, 0);
+    }
+    *out = q;
     return true;
 }
 
@@ -50,14 +52,6 @@ bool kerb_quant_symmetric(const KerbGraph *g, uint32_t zero)
 
 /* ---- convolutions */
 
-static const KerbNode *kerb_conv_producer(const KerbGraph *g, uint32_t value)
-{
-    uint32_t id = value == KERB_NO_VALUE ? KERB_NO_NODE : g->values[value].producer;
-    return id == KERB_NO_NODE ? NULL : &g->nodes[id];
-}
-
-static uint32_t kerb_conv_input_id(const KerbNode *n, int i) { return i < n->n_inputs ? n->inputs[i] : KERB_NO_VALUE; }
-
 static int64_t kerb_conv_count(const KerbGraph *g, uint32_t value)
 {
     int64_t elements = 0;
@@ -65,65 +59,43 @@ static int64_t kerb_conv_count(const KerbGraph *g, uint32_t value)
     return kerb_value_is_constant(v) && kerb_dims_elements(v->rank, v->dims, 0, &elements) ? elements : -1;
 }
 
-/* One constant scale and zero point, or `channels` of them along `axis`. */
-static bool kerb_conv_quant_fits(const KerbGraph *g, uint32_t scale, uint32_t zero, int64_t at, int64_t channels, int64_t axis)
+/* Weights whose DequantizeLinear has been folded: i8, symmetric, one scale or one by output channel. */
+static bool kerb_conv_weights_fit(const KerbGraph *g, const KerbValue *w)
 {
-    int64_t scales = kerb_conv_count(g, scale), zeros = zero == KERB_NO_VALUE ? 1 : kerb_conv_count(g, zero);
-    if (scales == 1) return zeros == 1;
-    return channels && scales == channels && (zeros == 1 || zeros == channels) && at == axis;
+    if (!w || !w->dequantized) return false;
+    const KerbValue *integers = kerb_graph_value(g, w->integers);
+    const int64_t channels = w->dims[0], scales = kerb_conv_count(g, w->integers_scale),
+                  zeros = w->integers_zero == KERB_NO_VALUE ? 1 : kerb_conv_count(g, w->integers_zero);
+    if (scales != 1 && (!channels || scales != channels || w->integers_axis != 0)) return false;
+    if (zeros != 1 && (scales == 1 || zeros != channels)) return false;
+    return kerb_value_is_constant(integers) && integers->dtype == KERB_I8 && kerb_quant_symmetric(g, w->integers_zero);
 }
 
-/* The DequantizeLinear or QuantizeLinear node's scale and zero point, where these are one constant. */
-static bool kerb_conv_quant_of(const KerbGraph *g, const KerbNode *n, uint32_t *scale, uint32_t *zero)
+/* The only reader of a value, or NULL. */
+static const KerbNode *kerb_conv_reader(const KerbGraph *g, uint32_t value)
 {
-    *scale = kerb_conv_input_id(n, 1);
-    *zero = kerb_conv_input_id(n, 2);
-    return n->attrs.quantize.block_size == 0 && kerb_conv_quant_fits(g, *scale, *zero, 0, 0, 0);
-}
-
-static bool kerb_conv_is_8bit(const KerbGraph *g, uint32_t value)
-{
-    const KerbValue *v = kerb_graph_value(g, value);
-    return v && (v->dtype == KERB_I8 || v->dtype == KERB_U8);
-}
-
-/* The only reader of a value, or KERB_NO_NODE. */
-static uint32_t kerb_conv_reader(const KerbGraph *g, uint32_t value)
-{
-    uint32_t reader = KERB_NO_NODE;
-    if (kerb_graph_uses(g, value) != 1) return reader;
-    for (int i = 0; i < g->n_nodes && reader == KERB_NO_NODE; i++) {
-        if (g->nodes[i].dead) continue;
-        for (int j = 0; j < g->nodes[i].n_inputs; j++) {
-            if (g->nodes[i].inputs[j] == value) reader = (uint32_t)i;
+    if (kerb_graph_uses(g, value) != 1) return NULL;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const KerbNode *n = &g->nodes[i];
+        for (int j = 0; j < n->n_inputs && !n->dead; j++) {
+            if (n->inputs[j] == value) return n;
         }
     }
-    return reader;
+    return NULL;
 }
 
 bool kerb_conv_quant(const KerbGraph *g, const KerbNode *n, KerbConvQuant *out)
 {
-    KerbConvQuant q = { KERB_NO_VALUE, KERB_NO_VALUE, KERB_NO_VALUE, KERB_NO_VALUE, KERB_NO_VALUE, KERB_NO_VALUE, KERB_NO_VALUE,
-                        KERB_NO_VALUE, KERB_NO_VALUE, KERB_NO_VALUE, KERB_NO_VALUE, KERB_NO_VALUE, KERB_NO_NODE };
-    *out = q;
+    const KerbQuant none = {.value = KERB_NO_VALUE};
+    *out = (KerbConvQuant){.x = none, .w = KERB_NO_VALUE, .w_scale = KERB_NO_VALUE, .z = none, .y = none};
     if (n->op != KERB_OP_CONV) return false;
-    const KerbNode *x = kerb_conv_producer(g, kerb_conv_input_id(n, 0)), *z = kerb_conv_producer(g, kerb_conv_input_id(n, 3));
-    const KerbValue *w = kerb_node_input(g, n, 1); /* its DequantizeLinear has been folded */
-    if (!x || x->op != KERB_OP_DEQUANTIZE || !kerb_conv_quant_of(g, x, &q.x_scale, &q.x_zero)) return false;
-    if (!w || !w->dequantized || !kerb_conv_quant_fits(g, w->integers_scale, w->integers_zero, w->integers_axis, w->dims[0], 0)) return false;
-    q.x = x->inputs[0];
-    q.w = w->integers;
-    q.w_scale = w->integers_scale;
-    q.w_zero = w->integers_zero;
-    if (!kerb_conv_is_8bit(g, q.x) || !kerb_value_is_constant(kerb_graph_value(g, q.w)) || g->values[q.w].dtype != KERB_I8) return false;
-    if (!kerb_quant_symmetric(g, q.w_zero)) return false;
-    if (z && z->op == KERB_OP_DEQUANTIZE && kerb_conv_quant_of(g, z, &q.z_scale, &q.z_zero) && kerb_conv_is_8bit(g, z->inputs[0])) q.z = z->inputs[0];
-    uint32_t reader = kerb_conv_reader(g, n->outputs[0]);
-    if (reader != KERB_NO_NODE && g->nodes[reader].op == KERB_OP_QUANTIZE && kerb_conv_quant_of(g, &g->nodes[reader], &q.y_scale, &q.y_zero)) {
-        q.y = g->nodes[reader].outputs[0];
-        q.quantize = reader;
-    }
-    *out = q;
+    const KerbValue *w = kerb_node_input(g, n, 1);
+    if (!kerb_conv_weights_fit(g, w) || !kerb_quant_source(g, n->inputs[0], &out->x)) return false;
+    out->w = w->integers;
+    out->w_scale = w->integers_scale;
+    if (n->n_inputs > 3) kerb_quant_source(g, n->inputs[3], &out->z);
+    const KerbNode *reader = kerb_conv_reader(g, n->outputs[0]);
+    if (reader && reader->op == KERB_OP_QUANTIZE) kerb_quant_of(g, reader, &out->y);
     return true;
 }
 

@@ -18,7 +18,7 @@ typedef struct KerbQuant {
     int zero;
 } KerbQuant;
 
-/* Of a QUANTIZE or DEQUANTIZE node; false: any other node, by axis or block, scales that are computed, other integers. */
+/* Of a QUANTIZE or DEQUANTIZE node; false, *out as it was: any other node, by axis or block, scales that are computed, other integers. */
 bool kerb_quant_of(const KerbGraph *g, const KerbNode *n, KerbQuant *out);
 /* The integers that a computed value is made of by a DequantizeLinear. */
 bool kerb_quant_source(const KerbGraph *g, uint32_t value, KerbQuant *out);
@@ -30,13 +30,12 @@ bool kerb_quant_symmetric(const KerbGraph *g, uint32_t zero);
 /* What quantisation says of a convolution: DequantizeLinear before x and w (w's has been folded), perhaps before the residual, perhaps
  * QuantizeLinear behind y. */
 typedef struct KerbConvQuant {
-    uint32_t x, x_scale, x_zero; /* x: the u8 or i8 value before its DequantizeLinear; zero points may be KERB_NO_VALUE (0) */
-    uint32_t w, w_scale, w_zero; /* w: constant i8 (the folded DequantizeLinear's input); scale one or K elements */
-    uint32_t z, z_scale, z_zero; /* z KERB_NO_VALUE: no residual, or a float one */
-    uint32_t y, y_scale, y_zero; /* y: what the only reader, a QuantizeLinear, makes of y. KERB_NO_VALUE: y is read as floats */
-    uint32_t quantize;           /* that node */
+    KerbQuant x;         /* before its DequantizeLinear */
+    uint32_t w, w_scale; /* w: constant i8 (the folded DequantizeLinear's input); scale one or K elements */
+    KerbQuant z;         /* value KERB_NO_VALUE: no residual, or a float one */
+    KerbQuant y;         /* what the only reader, a QuantizeLinear, makes of y; value KERB_NO_VALUE: y is read as floats */
 } KerbConvQuant;
-/* true: x and w are quantised per tensor (w also per output channel) with constant scales, w's zero points are 0, and x's and y's are one value. */
+/* true: x and w are quantised per tensor (w also per output channel) with constant scales, and w's zero points are 0. */
 bool kerb_conv_quant(const KerbGraph *g, const KerbNode *n, KerbConvQuant *out);
 
 /* Has the graph a convolution like that? */

@@ -52,7 +52,7 @@ typedef struct KerbInt8Conv {
     KerbConvSpec s;
     KerbNet *net;
     const KerbInt8Kernels *k;
-    KerbQuant x;
+    KerbQuant x, z; /* z: the residual; value KERB_NO_VALUE: none, or floats */
     const int8_t *weights; /* OIHW dense */
     KerbInt8Finish finish;
     int32_t *start; /* by output channel: bias, and where numbers are not less their zero point, that one's share */

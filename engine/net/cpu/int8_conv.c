@@ -75,9 +75,11 @@ static void kerb_int8_fill_target(KerbInt8Finish *f, const KerbQuant *to)
 static KerbStatus kerb_int8_fill(KerbCompiler *c, const KerbNode *n, const KerbQuant **to, KerbInt8Conv *conv)
 {
     KerbConvQuant q;
-    if (!kerb_conv_quant(c->g, n, &q) || !kerb_quant_source(c->g, n->inputs[0], &conv->x) || !kerb_conv_spec(c, n, n->outputs[0], &conv->s) ||
+    if (!kerb_conv_quant(c->g, n, &q) || !kerb_conv_spec(c, n, n->outputs[0], &conv->s) ||
         !kerb_cpu_act(c, &n->attrs.conv.act, conv->s.oc, &conv->act))
         return kerb_fail(c->error, KERB_ERROR_INTERNAL, "an integer convolution that is none: please report this");
+    conv->x = q.x;
+    conv->z = q.z;
     conv->act_after = !kerb_cpu_act_is_plain(&conv->act);
     if (conv->act_after) *to = NULL;
     const float step = *to ? (*to)->scale : 1;
@@ -331,14 +333,13 @@ static const KerbStepKind kerb_int8_conv_step = {"int8 conv", kerb_int8_conv_bin
 
 static KerbStatus kerb_int8_residual(KerbCompiler *c, uint32_t id, float step, KerbInt8Conv *v, KerbOperand *out)
 {
-    KerbQuant z;
     KerbStatus status;
     KerbInt8Finish *f = &v->finish;
-    if (kerb_quant_source(c->g, id, &z)) {
-        status = kerb_int8_picture(c, z.value, out);
-        f->residual = z.dtype;
-        f->residual_scale = z.scale / step;
-        f->residual_zero = z.zero;
+    if (v->z.value != KERB_NO_VALUE) {
+        status = kerb_int8_picture(c, v->z.value, out);
+        f->residual = v->z.dtype;
+        f->residual_scale = v->z.scale / step;
+        f->residual_zero = v->z.zero;
     } else {
         status = kerb_cpu_picture(c, id, KERB_F32, out);
         f->residual = KERB_F32;

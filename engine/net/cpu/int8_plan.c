@@ -24,10 +24,9 @@ static bool kerb_int8_picture_source(const KerbGraph *g, uint32_t value, KerbQua
 static bool kerb_int8_takes_conv(const KerbCompiler *c, const KerbNode *n)
 {
     KerbConvQuant q;
-    KerbQuant x;
-    if (!kerb_conv_regular(c, n) || !kerb_conv_quant(c->g, n, &q) || !kerb_int8_picture_source(c->g, n->inputs[0], &x)) return false;
+    if (!kerb_conv_regular(c, n) || !kerb_conv_quant(c->g, n, &q)) return false;
     const KerbValue *w = kerb_node_input(c->g, n, 1), *b = kerb_node_input(c->g, n, 2);
-    if (!kerb_int8_is_picture_value(&c->g->values[n->outputs[0]])) return false;
+    if (!kerb_int8_is_picture_value(&c->g->values[q.x.value]) || !kerb_int8_is_picture_value(&c->g->values[n->outputs[0]])) return false;
     /* Sums of so many products of 8 bits each stay in 32, with as much left for the bias. */
     if (w->dims[1] * w->dims[2] * w->dims[3] > (1 << 30) / (255 * 128)) return false;
     return (!b || b->dtype == KERB_F32) && kerb_cpu_act_known(c, &n->attrs.conv.act, (int)w->dims[0]);
