@@ -222,6 +222,8 @@ def begin_with(net, source):
     path = best_of(source)
     state = checkpoint.load(path)
     theirs, mine = state["average"] or state["net"], net.state_dict()
+    if hasattr(net, "slim_state"):
+        net.slim_state(theirs)
     fits = {k: v for k, v in theirs.items() if k in mine and mine[k].shape == v.shape}
     if not fits:
         raise checkpoint.CheckpointError(f"{path} has no tensor of the same name and shape: it is of another network")

@@ -147,6 +147,23 @@ class Same(unittest.TestCase):
             self.assertTrue(torch.equal(found["top"], whole(x)[16]))
         self.assertEqual(found.keys(), short.channels.keys())
 
+    def test_slim_sibling_keeps_what_weighs_most(self):
+        """A narrower network begins with a wider one's weights, and gives its scores where the channels that are gone were nought."""
+        whole, slim = lively(build("light", 5)), build("light", 5, fine=32, slim=0.5).eval()
+        state = {k: v.clone() for k, v in whole.state_dict().items()}
+        slim.slim_state(state)
+        slim.load_state_dict(state)
+        into = whole.join4[0][1].weight.abs() * whole.join4[1][0].weight.flatten(1).norm(dim=0)
+        out = whole.join4[1][1].weight.abs() * whole.score[1].weight.flatten(1).norm(dim=0)
+        with torch.no_grad():
+            for block, less in zip(whole.backbone._blocks, slim.backbone._blocks):
+                weight = block._bn1.weight.abs() * block._project_conv.weight.flatten(1).norm(dim=0)
+                block._project_conv.weight[:, weight.argsort()[:len(weight) - less._depthwise_conv.in_channels]] = 0
+            whole.join4[1][0].weight[:, into.argsort()[:32]] = 0
+            whole.score[1].weight[:, out.argsort()[:32]] = 0
+            x = torch.randn(1, 3, 64, 96)
+            self.assertTrue(torch.allclose(slim(x), whole(x), atol=1e-4))
+
     def test_dropped_blocks_only_added(self):
         """Without a block the encoder gives what the whole one gives where that block adds nothing; blocks that change shapes cannot go."""
         whole, less = lively(EfficientNetLite(0)), EfficientNetLite(0, drop=[2, 9]).eval()

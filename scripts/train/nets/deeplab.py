@@ -88,6 +88,21 @@ class LightDecoder(nn.Module):
             self.narrow, self.take4, self.join4 = conv_bn(width, fine), conv_bn(c[4], fine), separable(fine, fine)
         self.score = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(fine or width, classes, 1))
 
+    def slim_state(self, state):
+        """Leaves of a wider sibling's state what there is room for here: in the encoder's blocks, and at stride 4 the channels that weigh most in what follows."""
+        if hasattr(self.backbone, "slim_state"):
+            self.backbone.slim_state(state, "backbone.")
+        if not 0 < self.fine < state.get("score.1.weight", torch.empty(0, 0)).shape[1]:
+            return
+        into = state["join4.0.1.weight"].abs() * state["join4.1.0.weight"].flatten(1).norm(dim=0)
+        out = state["join4.1.1.weight"].abs() * state["score.1.weight"].flatten(1).norm(dim=0)
+        into, out = (weight.topk(self.fine).indices.sort().values for weight in (into, out))
+        state["join4.1.0.weight"], state["score.1.weight"] = state["join4.1.0.weight"][:, into], state["score.1.weight"][:, out]
+        for name in [k for k in state if state[k].dim()]:
+            kept = into if name.startswith(("narrow.", "take4.", "join4.0.")) else out if name.startswith("join4.1.") else None
+            if kept is not None:
+                state[name] = state[name][kept]
+
     def forward(self, x):
         f = self.backbone(x)
         y = self.aspp(f["top"])
