@@ -48,6 +48,7 @@ struct KerbCache {
     uint8_t *file; /* what was read: entries point into it */
     KerbCacheEntry *entries;
     int n, capacity;
+    bool changed; /* since it was read or saved */
 };
 
 /* FNV-1a, 64 bits folded to 32 where a check sum is wanted: against accidents, not against malice (the folder is the user's own). */
@@ -215,6 +216,7 @@ void kerb_cache_drop(KerbCache *c, const void *item)
     if (i < 0) return;
     free(c->entries[i].owned);
     c->n--;
+    c->changed = true;
     memmove(&c->entries[i], &c->entries[i + 1], (size_t)(c->n - i) * sizeof c->entries[0]);
 }
 
@@ -227,7 +229,8 @@ void kerb_cache_add(KerbCache *c, const void *item, const void *data, size_t byt
     memcpy(own + c->item_bytes, data, bytes);
     if (more_bytes) memcpy(own + c->item_bytes + bytes, more, more_bytes);
     kerb_cache_drop(c, item);
-    if (!kerb_cache_append(c, &(KerbCacheEntry){ .item = own, .data_bytes = bytes + more_bytes, .owned = own })) free(own);
+    if (kerb_cache_append(c, &(KerbCacheEntry){ .item = own, .data_bytes = bytes + more_bytes, .owned = own })) c->changed = true;
+    else free(own);
 }
 
 /* ---- writing */
@@ -280,6 +283,7 @@ bool kerb_cache_save(KerbCache *c)
 {
     char temporary[PATH_MAX];
     if (!c->path[0]) return false;
+    if (!c->changed) return true;
     kerb_cache_make_folder(c->folder);
     if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", c->path) >= (int)sizeof temporary) return false;
     int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600; beside the file, so that the renaming is atomic */
@@ -298,6 +302,7 @@ bool kerb_cache_save(KerbCache *c)
                  strerror(reason));
         return false;
     }
+    c->changed = false;
     int folder = open(c->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* the new name must outlive a power cut too */
     if (folder >= 0) {
         (void)fsync(folder);

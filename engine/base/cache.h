@@ -16,7 +16,8 @@ bool kerb_cache_find(const KerbCache *cache, const void *item, const void **data
 void kerb_cache_drop(KerbCache *cache, const void *item);
 /* Copies; replaces what the item had. The data is `data`, then `more` (NULL: nothing). */
 void kerb_cache_add(KerbCache *cache, const void *item, const void *data, size_t bytes, const void *more, size_t more_bytes);
-bool kerb_cache_save(KerbCache *cache); /* to disk, atomically; false: logged, or there is no folder */
+/* To disk, atomically; does nothing where nothing was added or dropped since it was read or saved. False: logged, or there is no folder. */
+bool kerb_cache_save(KerbCache *cache);
 void kerb_cache_close(KerbCache **cache);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What timing found is kept for the next start: for the same convolutions, threads and processor, unless it is switched off; a damaged file is as good as none. */
+#include <fcntl.h>
 #include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -40,8 +42,8 @@ static int remove_folder(void **state)
     return system(command);
 }
 
-/* Compiles 3x3 convolutions, the i-th with 96 + 32 * i channels out, the first one twice: how many ways were timed. */
-static int compile(int n, int threads)
+/* Compiles convolutions of `side` x `side`, the i-th with 96 + 32 * i channels out, the first one twice: how many ways were timed. */
+static int compile_side(int side, int n, int threads)
 {
     KerbRandom r = { 7 };
     KerbGraph *g;
@@ -49,11 +51,12 @@ static int compile(int n, int threads)
     uint32_t x = kerb_case_input(g, 4, (const int64_t[]){ 1, 128, 24, 24 });
     for (int i = 0; i < n + 1; i++) {
         int64_t channels = 96 + 32 * (i % n);
-        uint32_t w = kerb_case_constant(g, &r, 4, (const int64_t[]){ channels, 128, 3, 3 }, 0.1f), y = kerb_case_value(g, 4, (const int64_t[]){ 1, channels, 24, 24 });
+        uint32_t w = kerb_case_constant(g, &r, 4, (const int64_t[]){ channels, 128, side, side }, 0.1f), y = kerb_case_value(g, 4, (const int64_t[]){ 1, channels, 24, 24 });
         KerbConvAttrs *a = &kerb_case_node(g, KERB_OP_CONV, 2, (const uint32_t[]){ x, w }, y)->attrs.conv;
         a->group = 1;
         a->act.slope = KERB_NO_VALUE;
-        a->window = (KerbWindow){ .n = 2, .kernel = { 3, 3 }, .stride = { 1, 1 }, .dilation = { 1, 1 }, .pad_begin = { 1, 1 }, .pad_end = { 1, 1 } };
+        a->window = (KerbWindow){ .n = 2, .kernel = { side, side }, .stride = { 1, 1 }, .dilation = { 1, 1 }, .pad_begin = { side / 2, side / 2 },
+                                  .pad_end = { side / 2, side / 2 } };
         kerb_case_output(g, y);
     }
     KerbNet *net;
@@ -65,6 +68,7 @@ static int compile(int n, int threads)
     kerb_graph_free(&g);
     return timed;
 }
+static int compile(int n, int threads) { return compile_side(3, n, threads); }
 
 static int files(char *first, size_t bytes)
 {
@@ -89,6 +93,38 @@ static void test_comes_back(void **state)
     assert_true(compile(2, 2) >= once); /* with two threads another way may be best */
     assert_int_equal(files(NULL, 0), 2);
     assert_int_equal(compile(2, 2), 0);
+}
+
+/* The file as it is: opening it for reading sets its time, writing it anew makes another one. */
+static struct stat file_state(void)
+{
+    char name[128];
+    struct stat s;
+    assert_int_equal(files(name, sizeof name), 1);
+    assert_int_equal(stat(name, &s), 0);
+    return s;
+}
+
+/* Read only where several ways are worth timing, written only where one was timed. */
+static void test_left_alone(void **state)
+{
+    char name[128];
+    assert_int_equal(compile_side(1, 1, 1), 0); /* a single way */
+    assert_int_equal(files(NULL, 0), 0);
+    compile(1, 1);
+    assert_int_equal(files(name, sizeof name), 1);
+    assert_int_equal(utimensat(AT_FDCWD, name, (const struct timespec[]){ { 1000, 0 }, { 1000, 0 } }, 0), 0);
+    const struct stat written = file_state();
+    assert_int_equal(compile_side(1, 1, 1), 0);
+    setenv("KERB_CPU_TUNE", "0", 1);
+    compile(1, 1);
+    unsetenv("KERB_CPU_TUNE");
+    assert_int_equal(file_state().st_mtime, 1000);
+    assert_int_equal(compile(1, 1), 0);
+    assert_true(file_state().st_mtime > 1000);
+    assert_int_equal(file_state().st_ino, written.st_ino);
+    assert_true(compile(2, 1) > 0);
+    assert_int_not_equal(file_state().st_ino, written.st_ino);
 }
 
 static void test_damaged(void **state)
@@ -121,6 +157,6 @@ static void test_off(void **state)
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
-    const struct CMUnitTest tests[] = { TEST(test_comes_back), TEST(test_damaged), TEST(test_off) };
+    const struct CMUnitTest tests[] = { TEST(test_comes_back), TEST(test_left_alone), TEST(test_damaged), TEST(test_off) };
     return cmocka_run_group_tests_name("tuning", tests, NULL, NULL);
 }

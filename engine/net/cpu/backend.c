@@ -198,8 +198,7 @@ static KerbStatus kerb_cpu_compile(KerbNet **out, const KerbGraph *g, const Kerb
     } else if (net->bf16 && !(kerb_cpu_flags() & KERB_CPU_AVX512)) {
         status = kerb_fail(error, KERB_ERROR_ARGUMENT, "bf16 needs AVX-512, which this processor lacks: use f32");
     } else {
-        status = kerb_tuning_open(&c);
-        if (!status) status = kerb_cpu_compile_all(&c);
+        status = kerb_cpu_compile_all(&c);
     }
     kerb_cpu_restore_denormals(denormals);
     omp_set_num_threads(before);

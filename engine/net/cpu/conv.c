@@ -127,21 +127,18 @@ static const KerbConvKind *kerb_conv_choose(KerbCompiler *c, const KerbConv *con
     for (int i = 0; forced && i < n; i++) {
         if (!strcmp(forced, can[i]->name)) return can[i];
     }
-    if (!c->tune) return kerb_conv_guess(conv);
-    const KerbConvKind *known = kerb_tuning_find(c, &conv->s, can, n);
-    if (known) return known;
-    if (c->tune_ns_left <= 0) return kerb_conv_guess(conv);
-    const KerbConvKind *kind = kerb_conv_guess(conv), *only = NULL;
-    int64_t start = kerb_now_ns(), best = INT64_MAX;
+    const KerbConvKind *kind = kerb_conv_guess(conv);
+    if (!c->tune) return kind;
     int promising = 0;
     for (int i = 0; i < n; i++) {
-        if (!kerb_conv_promising(conv, can[i])) continue;
-        promising++;
-        only = can[i];
+        if (kerb_conv_promising(conv, can[i])) can[promising++] = can[i];
     }
-    if (promising == 1) return only;
-    for (int i = 0; i < n; i++) {
-        if (!kerb_conv_promising(conv, can[i])) continue;
+    if (promising <= 1) return promising ? can[0] : kind;
+    const KerbConvKind *known = kerb_tuning_find(c, &conv->s, can, promising);
+    if (known) return known;
+    if (c->tune_ns_left <= 0) return kind;
+    int64_t start = kerb_now_ns(), best = INT64_MAX;
+    for (int i = 0; i < promising; i++) {
         int64_t ns = kerb_conv_time(conv, can[i], best);
         kerb_log(KERB_LOG_DEBUG, "cpu: conv %dx%d %d->%d %dx%d stride %d dilation %d: %s %.3f ms", conv->s.kw, conv->s.kh, conv->s.ic,
                  conv->s.oc, conv->s.ow, conv->s.oh, conv->s.sw, conv->s.dw, can[i]->name, ns == INT64_MAX ? -1.0 : (double)ns * 1e-6);
@@ -152,7 +149,7 @@ static const KerbConvKind *kerb_conv_choose(KerbCompiler *c, const KerbConv *con
         }
     }
     c->tune_ns_left -= kerb_now_ns() - start;
-    kerb_tuning_add(c, &conv->s, kind, best);
+    kerb_tuning_add(c, &conv->s, kind);
     return kind;
 }
 

@@ -49,9 +49,9 @@ extern const KerbConvKind kerb_conv_direct, kerb_conv_winograd, kerb_conv_winogr
 
 /* ---- tuning.c: what timing found */
 
-/* The fastest as far as it is known and is one of `can`; else NULL. */
-const KerbConvKind *kerb_tuning_find(const KerbCompiler *c, const KerbConvSpec *spec, const KerbConvKind *const *can, int n);
-void kerb_tuning_add(KerbCompiler *c, const KerbConvSpec *spec, const KerbConvKind *kind, int64_t ns);
+/* The fastest as far as it is known and is one of `can`; else NULL. What is kept on disk is read when this is first asked. */
+const KerbConvKind *kerb_tuning_find(KerbCompiler *c, const KerbConvSpec *spec, const KerbConvKind *const *can, int n);
+void kerb_tuning_add(KerbCompiler *c, const KerbConvSpec *spec, const KerbConvKind *kind);
 
 /* ---- for conv_fused.c: parts of a prepared convolution ---- */
 

@@ -84,13 +84,12 @@ typedef struct KerbCompiler {
     int *readers;          /* by value id: kerb_graph_uses() */
     uint32_t *reader;      /* by value id: a node that reads it (the only one where readers is 1), KERB_NO_NODE: only an output */
     int node;              /* index of the node that is being compiled */
-    bool tune, tuned; /* may time convolutions; has done so */
+    bool tune; /* may time convolutions */
     int64_t tune_ns_left;
-    KerbCache *tuning;
+    KerbCache *tuning; /* NULL: not asked yet */
 } KerbCompiler;
 
-/* tuning.c: which way of computing a convolution was fastest; the net's threads are known. close keeps on disk what is new. */
-KerbStatus kerb_tuning_open(KerbCompiler *c);
+/* tuning.c: keeps on disk what timing found that is new. */
 void kerb_tuning_close(KerbCompiler *c);
 
 /* trace.c: nothing to do unless options.trace. All steps are made. */
