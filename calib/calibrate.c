@@ -35,15 +35,12 @@ static KerbStatus kerb_calib_check_options(const KerbCalibrateOptions *o, KerbEr
     return KERB_OK;
 }
 
-/* The calling thread, and so those that it makes. config_complete() has checked the list. */
+/* The calling thread, and so those that it makes. */
 static void kerb_calib_pin(KerbCalibrator *c, const KerbConfig *config)
 {
-    cpu_set_t cores;
-    c->bench.threads = config->threads ? config->threads : kerb_cpu_count();
-    if (!config->cpu_list || !config->cpu_list[0] || kerb_cpu_list(&cores, config->cpu_list, NULL) != KERB_OK) return;
-    kerb_cpu_keep_to(&cores, &c->cores_before);
-    c->pinned = true;
-    if (!config->threads) c->bench.threads = CPU_COUNT(&cores);
+    c->cores = kerb_config_cores(config, &c->named_cores);
+    c->bench.threads = kerb_config_threads(config, c->cores);
+    kerb_cpu_keep_to(c->cores, &c->cores_before);
 }
 
 static KerbStatus kerb_calib_choose_backend(KerbCalibrator *c, const KerbConfig *config, KerbError *error)
@@ -134,7 +131,7 @@ KERB_API void kerb_calibrator_close(KerbCalibrator **calibrator)
     kerb_pool_free(&c->bench.pool);
     if (c->bench.choice.backend) kerb_backends_release(&c->bench.choice, 1);
     kerb_arena_free(&c->arena);
-    kerb_cpu_give_back(c->pinned ? &c->cores_before : NULL);
+    kerb_cpu_give_back(c->cores, &c->cores_before);
     free(c->model_file);
     free(c->card_file);
     free(c);

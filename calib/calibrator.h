@@ -17,8 +17,8 @@ struct KerbCalibrator {
     KerbCalibrateOptions options;
     KerbModel *model;
     KerbBench bench;
-    bool pinned;            /* the opener's thread keeps to the configuration's cores until close */
-    cpu_set_t cores_before;
+    cpu_set_t named_cores, cores_before;
+    const cpu_set_t *cores; /* that the opener's thread keeps to until close: the named ones; NULL: any */
 
     uint8_t **frames;   /* evenly spread over those that were added */
     int n_frames, stride;

@@ -131,9 +131,9 @@ void kerb_cpu_keep_to(const cpu_set_t *cores, cpu_set_t *before)
     sched_setaffinity(0, sizeof *cores, cores);
 }
 
-void kerb_cpu_give_back(const cpu_set_t *before)
+void kerb_cpu_give_back(const cpu_set_t *cores, const cpu_set_t *before)
 {
-    if (before) sched_setaffinity(0, sizeof *before, before);
+    if (cores) sched_setaffinity(0, sizeof *before, before);
 }
 
 const char *kerb_cpu_name(char *buffer, size_t bytes)

@@ -26,9 +26,10 @@ void kerb_cpu_mask(unsigned mask);
 int kerb_cpu_count(void);
 /* "0-3,6", as `taskset --cpu-list` takes it. Errors: ARGUMENT (no such list, or a core in it that the calling thread may not use). */
 KerbStatus kerb_cpu_list(cpu_set_t *set, const char *text, KerbError *error);
-/* The calling thread, and those that it starts, keep to these cores until it gives them back; *before has what it could use. NULL: nothing happens. */
+/* The calling thread, and those that it starts, keep to these cores until it gives them back; *before has what it could use. `cores` is the same both times;
+ * NULL: nothing happens. */
 void kerb_cpu_keep_to(const cpu_set_t *cores, cpu_set_t *before);
-void kerb_cpu_give_back(const cpu_set_t *before);
+void kerb_cpu_give_back(const cpu_set_t *cores, const cpu_set_t *before);
 /* "Intel(R) Xeon(R) ..." as the system says it. Never NULL. */
 const char *kerb_cpu_name(char *buffer, size_t bytes);
 /* "AVX-512 VNNI" style text of the flags. */

@@ -36,6 +36,8 @@ static KerbStatus check_norm(const KerbConfig *c, KerbError *error)
     return KERB_OK;
 }
 
+static bool names_cores(const KerbConfig *c) { return c->cpu_list && c->cpu_list[0]; }
+
 KerbStatus kerb_config_check(const KerbConfig *c, KerbError *error)
 {
     if (!c) return kerb_fail(error, KERB_ERROR_ARGUMENT, "no configuration was given; start from kerb_config_init()");
@@ -60,7 +62,7 @@ KerbStatus kerb_config_check(const KerbConfig *c, KerbError *error)
                          "there is no palette \"%s\"; there are: %s; for a file of your own use the labels file", c->palette,
                          kerb_classes_builtin_names());
     cpu_set_t cores;
-    KerbStatus status = c->cpu_list && c->cpu_list[0] ? kerb_cpu_list(&cores, c->cpu_list, error) : KERB_OK;
+    KerbStatus status = names_cores(c) ? kerb_cpu_list(&cores, c->cpu_list, error) : KERB_OK;
     return status == KERB_OK ? check_norm(c, error) : status;
 }
 
@@ -75,4 +77,15 @@ KerbStatus kerb_config_complete(KerbConfig *out, const KerbConfig *given, char m
     kerb_log(KERB_LOG_INFO, "no model was named: %s is taken", model);
     out->model_file = model;
     return KERB_OK;
+}
+
+const cpu_set_t *kerb_config_cores(const KerbConfig *config, cpu_set_t *named)
+{
+    return names_cores(config) && kerb_cpu_list(named, config->cpu_list, NULL) == KERB_OK ? named : NULL;
+}
+
+int kerb_config_threads(const KerbConfig *config, const cpu_set_t *cores)
+{
+    if (config->threads) return config->threads;
+    return cores ? CPU_COUNT(cores) : kerb_cpu_count();
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `kerb inspect --plan`: compiles the network, runs it on noise, and says how each step is computed and how long it takes. */
+#include "run/config.h"
 #include "run/inspect.h"
 
 #include "base/cpu.h"
@@ -53,11 +54,11 @@ KerbStatus kerb_inspect_plan(KerbInspection *x, const KerbConfig *config, KerbEr
     KerbPrecision precision;
     KerbStatus status = kerb_backend_precision(choice, x->graph, config->precision, &precision, error);
     if (status != KERB_OK) return status;
-    cpu_set_t cores, before;
-    bool pinned = config->cpu_list && config->cpu_list[0] && kerb_cpu_list(&cores, config->cpu_list, NULL) == KERB_OK;
-    kerb_cpu_keep_to(pinned ? &cores : NULL, &before);
+    cpu_set_t named, before;
+    const cpu_set_t *cores = kerb_config_cores(config, &named);
+    kerb_cpu_keep_to(cores, &before);
     plan->backend = choice->backend;
-    plan->threads = config->threads ? config->threads : kerb_cpu_count();
+    plan->threads = kerb_config_threads(config, cores);
     kerb_backend_text(choice, precision, plan->text, sizeof plan->text);
     KerbCompileOptions options = { .threads = plan->threads, .device_id = choice->device.id, .precision = precision, .trace = true, .progress = config->progress,
                                    .progress_user = config->progress_user };
@@ -71,7 +72,7 @@ KerbStatus kerb_inspect_plan(KerbInspection *x, const KerbConfig *config, KerbEr
         fill(plan->backend, plan->net, x->graph);
         status = measure(plan, error);
     }
-    kerb_cpu_give_back(pinned ? &before : NULL);
+    kerb_cpu_give_back(cores, &before);
     return status;
 }
 

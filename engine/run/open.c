@@ -11,8 +11,8 @@
 static void settle(KerbPipeline *p, const KerbConfig *config)
 {
     p->precision = config->precision;
-    p->pinned = config->cpu_list && config->cpu_list[0] && kerb_cpu_list(&p->cores, config->cpu_list, NULL) == KERB_OK;
-    p->threads = config->threads ? config->threads : p->pinned ? CPU_COUNT(&p->cores) : kerb_cpu_count();
+    p->cores = kerb_config_cores(config, &p->named_cores);
+    p->threads = kerb_config_threads(config, p->cores);
     p->slots = config->slots;
     p->device_id = config->device_id;
     p->confidence = config->confidence;
@@ -60,9 +60,9 @@ KerbStatus kerb_open_with_backend(KerbPipeline **out, const KerbConfig *config, 
     pthread_mutex_init(&p->mutex, NULL);
     settle(p, &complete);
     cpu_set_t before; /* threads inherit the cores of the one that starts them */
-    kerb_cpu_keep_to(p->pinned ? &p->cores : NULL, &before);
+    kerb_cpu_keep_to(p->cores, &before);
     status = start(p, &complete, backend, error);
-    kerb_cpu_give_back(p->pinned ? &before : NULL);
+    kerb_cpu_give_back(p->cores, &before);
     if (status != KERB_OK) kerb_close(&p);
     *out = p;
     return status;

@@ -119,9 +119,9 @@ KERB_API KerbStatus kerb_set_format(KerbPipeline *p, const KerbVideoFormat *form
     int width, height;
     kerb_model_size(p->model, format, &width, &height);
     cpu_set_t before;
-    kerb_cpu_keep_to(p->pinned ? &p->cores : NULL, &before);
+    kerb_cpu_keep_to(p->cores, &before);
     status = kerb_pipeline_compile(p, width, height, error);
-    kerb_cpu_give_back(p->pinned ? &before : NULL);
+    kerb_cpu_give_back(p->cores, &before);
     if (status == KERB_OK) status = make_stages(p, format, error);
     if (status == KERB_OK) status = make_maps(p, format, error);
     if (status != KERB_OK) {

@@ -23,8 +23,8 @@ struct KerbPipeline {
     int n_choices;
     KerbPrecision precision; /* as wanted */
     int threads, slots, device_id;
-    bool pinned; /* to the cores: */
-    cpu_set_t cores;
+    cpu_set_t named_cores;
+    const cpu_set_t *cores; /* that its threads keep to: those; NULL: any */
     bool confidence;
     KerbSmoothing smoothing;
     KerbProgressFn progress;
