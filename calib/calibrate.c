@@ -3,6 +3,7 @@
 #include "calib/calibrator.h"
 
 #include "base/cpu.h"
+#include "base/hash.h"
 #include "run/config.h"
 
 #include <stdio.h>
@@ -226,13 +227,13 @@ static void kerb_calib_make_key(KerbCalibrator *c)
     const KerbModelInput *in = &c->model->input;
     const int64_t facts[] = { c->bench.width_px, c->bench.height_px, c->bench.format.pixel_format, c->bench.format.width_px, c->bench.format.height_px, c->bench.format.matrix,
                               c->bench.format.range, c->bench.format.chroma_site, in->color, in->fit, in->nhwc, c->n_frames, c->result.frames };
-    uint64_t key = kerb_calib_hash(0, kerb_version(), strlen(kerb_version()));
-    key = kerb_calib_hash(key, c->model->onnx->bytes.data, c->model->onnx->bytes.size);
-    for (int i = 0; i < c->model->onnx->n_files; i++) key = kerb_calib_hash(key, c->model->onnx->files[i].mapping.data, c->model->onnx->files[i].mapping.bytes);
-    key = kerb_calib_hash(key, facts, sizeof facts);
-    key = kerb_calib_hash(key, in->mean, sizeof in->mean);
-    key = kerb_calib_hash(key, in->std, sizeof in->std);
-    for (int i = 0; i < c->n_frames; i++) key = kerb_calib_hash(key, c->frames[i], c->frame_bytes);
+    uint64_t key = kerb_hash(KERB_HASH_START, kerb_version(), strlen(kerb_version()));
+    key = kerb_hash(key, c->model->onnx->bytes.data, c->model->onnx->bytes.size);
+    for (int i = 0; i < c->model->onnx->n_files; i++) key = kerb_hash(key, c->model->onnx->files[i].mapping.data, c->model->onnx->files[i].mapping.bytes);
+    key = kerb_hash(key, facts, sizeof facts);
+    key = kerb_hash(key, in->mean, sizeof in->mean);
+    key = kerb_hash(key, in->std, sizeof in->std);
+    for (int i = 0; i < c->n_frames; i++) key = kerb_hash(key, c->frames[i], c->frame_bytes);
     c->key = key;
 }
 

@@ -63,7 +63,6 @@ KerbStatus kerb_calib_state_write(KerbCalibrator *c, const char *path, bool only
 void kerb_calib_state_remove(const char *path);
 /* Writes a file that is whole or not there: beside, then under its name. */
 KerbStatus kerb_calib_place(const char *path, const void *data, size_t bytes, KerbError *error);
-uint64_t kerb_calib_hash(uint64_t seed, const void *data, size_t bytes);
 
 /* card.c: the model's card with what calibration did, for the file that will be called `path`. *text: to be freed. */
 KerbStatus kerb_calib_card(const KerbCalibrator *c, char **text, KerbError *error);

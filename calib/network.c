@@ -3,6 +3,8 @@
  * carried over to the file's nodes: a convolution that has swallowed a batch norm gets new weights and that one's output, and what nobody reads any more goes. */
 #include "calib/network.h"
 
+#include "base/hash.h"
+
 #include <string.h>
 
 #define FOLDING_ROUNDS 16
@@ -11,17 +13,10 @@ static KerbStatus kerb_network_no_memory(KerbError *error) { return kerb_fail(er
 
 /* ---- names */
 
-static uint32_t kerb_name_hash(const char *name, size_t bytes)
-{
-    uint32_t h = 2166136261u; /* FNV-1a */
-    for (size_t i = 0; i < bytes; i++) h = (h ^ (uint8_t)name[i]) * 16777619u;
-    return h;
-}
-
 static int *kerb_network_slot(const KerbNetwork *n, const char *name, size_t bytes)
 {
     uint32_t mask = (uint32_t)n->n_slots - 1;
-    for (uint32_t at = kerb_name_hash(name, bytes) & mask;; at = (at + 1) & mask) {
+    for (uint32_t at = kerb_hash_fold(kerb_hash(KERB_HASH_START, name, bytes)) & mask;; at = (at + 1) & mask) {
         int t = n->slots[at];
         if (t < 0 || (strncmp(n->tensors[t].name, name, bytes) == 0 && !n->tensors[t].name[bytes])) return &n->slots[at];
     }

@@ -3,6 +3,8 @@
  * damaged, or belongs to something else, is as good as none. */
 #include "calib/calibrator.h"
 
+#include "base/hash.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,20 +14,6 @@
 
 #define STATE_MAGIC "kerb calibration 1\n"
 #define STATE_EVERY_NS 5000000000
-
-uint64_t kerb_calib_hash(uint64_t seed, const void *data, size_t bytes)
-{
-    const uint8_t *at = data;
-    uint64_t h = seed ^ 0x9e3779b97f4a7c15u;
-    for (; bytes >= 8; bytes -= 8, at += 8) {
-        uint64_t word;
-        memcpy(&word, at, 8);
-        h = (h ^ word) * 0xff51afd7ed558ccdu;
-        h ^= h >> 32;
-    }
-    for (; bytes; bytes--, at++) h = (h ^ *at) * 0x100000001b3u;
-    return h ^ h >> 29;
-}
 
 /* ---- files */
 
@@ -81,7 +69,7 @@ static uint64_t kerb_calib_options_key(const KerbCalibrator *c)
 {
     const KerbCalibrateOptions *o = &c->options;
     const int64_t said[] = { o->method, o->bias_correction, o->signed_only, o->reduce_range, (int64_t)(o->percentile * 1e9) };
-    return kerb_calib_hash(c->key, said, sizeof said);
+    return kerb_hash(c->key, said, sizeof said);
 }
 
 typedef struct KerbStateHead {
@@ -107,7 +95,7 @@ KerbStatus kerb_calib_state_write(KerbCalibrator *c, const char *path, bool only
         kerb_proto_raw(&bytes, c->observations[i].sums, (size_t)c->observations[i].n_channels * sizeof(double));
     }
     kerb_proto_raw(&bytes, c->alone, (size_t)c->network->n_layers * sizeof *c->alone);
-    uint64_t sum = kerb_calib_hash(1, bytes.data, bytes.size);
+    uint64_t sum = kerb_hash(KERB_HASH_START, bytes.data, bytes.size);
     kerb_proto_raw(&bytes, &sum, sizeof sum);
     char *name = kerb_calib_state_path(path);
     KerbStatus status = bytes.failed || !name ? kerb_calib_no_memory(error) : kerb_calib_place(name, bytes.data, bytes.size, error);
@@ -135,7 +123,7 @@ static bool kerb_calib_state_take(KerbCalibrator *c, KerbBytes from)
     if (from.size < sizeof sum) return false;
     memcpy(&sum, from.data + from.size - sizeof sum, sizeof sum);
     from.size -= sizeof sum;
-    if (sum != kerb_calib_hash(1, from.data, from.size) || !kerb_state_take(&from, magic, sizeof magic) || memcmp(magic, STATE_MAGIC, sizeof magic) != 0) return false;
+    if (sum != kerb_hash(KERB_HASH_START, from.data, from.size) || !kerb_state_take(&from, magic, sizeof magic) || memcmp(magic, STATE_MAGIC, sizeof magic) != 0) return false;
     if (!kerb_state_take(&from, &head, sizeof head) || head.key != mine.key || head.layout != mine.layout || head.n_marks != mine.n_marks || head.n_layers != mine.n_layers)
         return false;
     for (int i = 0; i < c->n_marks; i++) {

@@ -3,6 +3,7 @@
  * sum over all of it, and one that does not fit ends the reading: what came before it is good. */
 #include "base/cache.h"
 
+#include "base/hash.h"
 #include "base/log.h"
 
 #include <dirent.h>
@@ -51,20 +52,11 @@ struct KerbCache {
     bool changed; /* since it was read or saved */
 };
 
-/* FNV-1a, 64 bits folded to 32 where a check sum is wanted: against accidents, not against malice (the folder is the user's own). */
-static uint64_t kerb_cache_hash(uint64_t h, const void *data, size_t bytes)
-{
-    const uint8_t *p = data;
-    for (size_t i = 0; i < bytes; i++) h = (h ^ p[i]) * 0x100000001b3u;
-    return h;
-}
-#define HASH_START 0xcbf29ce484222325u
-static uint32_t kerb_cache_fold(uint64_t h) { return (uint32_t)(h ^ h >> 32); }
-
+/* Against accidents, not against malice: the folder is the user's own. */
 static uint32_t kerb_cache_check(const KerbCacheRecord *r, const void *item, size_t item_bytes)
 {
-    uint64_t h = kerb_cache_hash(HASH_START, (const char *)r + sizeof r->check, sizeof *r - sizeof r->check);
-    return kerb_cache_fold(kerb_cache_hash(h, item, item_bytes + r->data_bytes));
+    uint64_t h = kerb_hash(KERB_HASH_START, (const char *)r + sizeof r->check, sizeof *r - sizeof r->check);
+    return kerb_hash_fold(kerb_hash(h, item, item_bytes + r->data_bytes));
 }
 
 /* ---- where */
@@ -154,7 +146,7 @@ static bool kerb_cache_header_fits(const KerbCache *c, const uint8_t *data, size
     memcpy(&h, data, sizeof h);
     *at = sizeof h + key;
     return memcmp(h.magic, MAGIC, sizeof h.magic) == 0 && h.format == FORMAT && h.item_bytes == c->item_bytes && h.key_bytes == key &&
-           memcmp(data + sizeof h, c->key, key) == 0 && h.check == kerb_cache_fold(kerb_cache_hash(HASH_START, c->key, key));
+           memcmp(data + sizeof h, c->key, key) == 0 && h.check == kerb_hash_fold(kerb_hash(KERB_HASH_START, c->key, key));
 }
 
 /* One entry; false: the end, or no sound one. */
@@ -196,7 +188,7 @@ KerbCache *kerb_cache_open(const char *kind, const char *key, size_t item_bytes)
     snprintf(c->key, sizeof c->key, "%s", key);
     c->item_bytes = item_bytes;
     if (!kerb_cache_folder(c->folder, sizeof c->folder)) return c;
-    snprintf(c->path, sizeof c->path, "%s/%016llx%s", c->folder, (unsigned long long)kerb_cache_hash(HASH_START, c->key, strlen(c->key)), c->kind);
+    snprintf(c->path, sizeof c->path, "%s/%016llx%s", c->folder, (unsigned long long)kerb_hash(KERB_HASH_START, c->key, strlen(c->key)), c->kind);
     kerb_cache_load(c);
     return c;
 }
@@ -241,7 +233,7 @@ static bool kerb_cache_write(const KerbCache *c, FILE *f)
 {
     const size_t key = strlen(c->key);
     KerbCacheHeader h = { .format = FORMAT, .item_bytes = (uint32_t)c->item_bytes, .key_bytes = (uint32_t)key,
-                          .check = kerb_cache_fold(kerb_cache_hash(HASH_START, c->key, key)) };
+                          .check = kerb_hash_fold(kerb_hash(KERB_HASH_START, c->key, key)) };
     memcpy(h.magic, MAGIC, sizeof h.magic);
     bool fine = kerb_cache_put(f, &h, sizeof h) && kerb_cache_put(f, c->key, key);
     size_t total = sizeof h + key;

@@ -4,6 +4,8 @@
  * operators mean: shapes and rewriting are the passes' business. */
 #include "net/graph.h"
 
+#include "base/hash.h"
+
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -21,16 +23,9 @@ struct KerbNames {
     KerbNameSlot *slots;
 };
 
-static uint32_t kerb_names_hash(const char *name)
-{
-    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
-    for (; *name; name++) h = (h ^ (unsigned char)*name) * 0x100000001b3u;
-    return (uint32_t)(h ^ h >> 32);
-}
-
 static KerbNameSlot *kerb_names_slot(const KerbNames *names, const char *name)
 {
-    uint32_t mask = names->capacity - 1, i = kerb_names_hash(name) & mask;
+    uint32_t mask = names->capacity - 1, i = kerb_hash_fold(kerb_hash(KERB_HASH_START, name, strlen(name))) & mask;
     while (names->slots[i].name && strcmp(names->slots[i].name, name) != 0) i = (i + 1) & mask;
     return &names->slots[i];
 }
