@@ -8,7 +8,6 @@
 #include "net/onnx/model.h"
 #include "net/passes.h"
 
-
 /* A node of the model. Names are the file's own bytes. */
 typedef struct KerbEditNode {
     KerbBytes message;    /* NodeProto */

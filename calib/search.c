@@ -94,12 +94,18 @@ static void kerb_search_sort(KerbSearch *s)
 
 /* ---- how many */
 
-/* The `k` most costly layers in float. */
+/* The `k` most costly layers stay in float. */
+static void kerb_search_choose(const KerbSearch *s, int k)
+{
+    memset(s->c->in_float, 0, (size_t)s->c->network->n_layers);
+    for (int i = 0; i < k; i++) s->c->in_float[s->order[i]] = true;
+}
+
+/* And what difference that makes on the frames held out. */
 static KerbStatus kerb_search_count(const KerbSearch *s, int k, KerbDifference *out, KerbError *error)
 {
     KerbCalibrator *c = s->c;
-    memset(c->in_float, 0, (size_t)c->network->n_layers);
-    for (int i = 0; i < k; i++) c->in_float[s->order[i]] = true;
+    kerb_search_choose(s, k);
     kerb_calib_progress(c, "checking", c->result.n_tried, 0);
     c->result.n_tried++;
     return kerb_search_measure(s, c->in_float, c->held_out, c->result.held_out, out, error);
@@ -201,8 +207,7 @@ KerbStatus kerb_calib_search(KerbCalibrator *c, const char *path, const char *tr
         if (status == KERB_OK) kerb_search_sort(&s);
         if (status == KERB_OK) status = kerb_search_least(&s, &k, &found, error);
     }
-    memset(c->in_float, 0, (size_t)c->network->n_layers);
-    for (int i = 0; i < k; i++) c->in_float[s.order[i]] = true;
+    kerb_search_choose(&s, k);
     KerbError ignored;
     if (status == KERB_OK || status == KERB_ERROR_ARGUMENT) kerb_search_describe(&s, status == KERB_OK ? error : &ignored);
     if (status == KERB_OK) {
