@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a calibration found: JSON, a page, lines. */
 #include "calibrate.h"
+#include "page.h"
 #include "say.h"
 
 #include <errno.h>
@@ -80,13 +81,6 @@ static const char page_head[] =
     ".bar{display:inline-block;height:.7rem;background:#4a90d9;vertical-align:middle}tr.float .bar{background:#ffb74d}\n"
     "@media(prefers-color-scheme:light){body,th{background:#fff;color:#202124}tr.float td{color:#b35c00}}\n</style>\n";
 
-static void kerb_calibrate_text(GString *page, const gchar *text)
-{
-    gchar *escaped = g_markup_escape_text(text, -1);
-    g_string_append(page, escaped);
-    g_free(escaped);
-}
-
 static void kerb_calibrate_figure(GString *page, const char *what, const char *format, gdouble v)
 {
     g_string_append_printf(page, "<div><dt>%s</dt><dd><b>", what);
@@ -112,9 +106,9 @@ static void kerb_calibrate_page_layers(GString *page, const KerbCalibration *r)
     for (int l = 0; l < r->n_layers; l++) {
         const KerbCalibratedLayer *y = &r->layers[l];
         g_string_append_printf(page, "<tr%s><td>", y->in_float ? " class=\"float\"" : "");
-        kerb_calibrate_text(page, y->name);
+        kerb_page_text(page, y->name);
         g_string_append(page, "</td><td>");
-        kerb_calibrate_text(page, y->type);
+        kerb_page_text(page, y->type);
         g_string_append_printf(page, "</td><td>%" G_GINT64_FORMAT "</td>", (gint64)y->parameters);
         kerb_calibrate_cell(page, "%.1f", y->sqnr_db, 60);
         kerb_calibrate_cell(page, "%.1f", y->alone_db, 0);
@@ -130,7 +124,7 @@ static void kerb_calibrate_page_tensors(GString *page, const KerbCalibration *r)
     for (int t = 0; t < r->n_tensors; t++) {
         const KerbCalibratedTensor *x = &r->tensors[t];
         g_string_append(page, "<tr><td>");
-        kerb_calibrate_text(page, x->name);
+        kerb_page_text(page, x->name);
         g_string_append_printf(page, "</td><td>%s</td>", x->is_signed ? "int8" : "uint8");
         kerb_calibrate_cell(page, "%.4g", (gdouble)x->min, 0);
         kerb_calibrate_cell(page, "%.4g", (gdouble)x->max, 0);
@@ -147,9 +141,9 @@ static GString *kerb_calibrate_page(const json_t *report, const KerbCalibration 
     GString *page = g_string_new(page_head);
     const json_t *labelled = json_object_get(report, "labelled");
     g_string_append(page, "<h1>");
-    kerb_calibrate_text(page, json_string_value(json_object_get(report, "output")));
+    kerb_page_text(page, json_string_value(json_object_get(report, "output")));
     g_string_append(page, "</h1>\n<p>Calibrated from ");
-    kerb_calibrate_text(page, json_string_value(json_object_get(report, "model")));
+    kerb_page_text(page, json_string_value(json_object_get(report, "model")));
     g_string_append_printf(page, ": ranges by %s, %d frames; %d frames held out; network %d × %d; bias correction %s; activations %s; weights of %d bits by channel.</p>\n<dl>\n",
                            kerb_range_methods[r->options.method], r->frames, r->held_out, r->network_width_px, r->network_height_px, r->options.bias_correction ? "on" : "off",
                            r->options.signed_only ? "int8" : "uint8", r->options.reduce_range ? 7 : 8);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The worst frames of a pass, and the sheet of them: frame, prediction, truth, and where they differ; see eval.h. */
 #include "eval.h"
+#include "page.h"
 #include "say.h"
 #include "sheet.h"
 
@@ -137,13 +138,6 @@ static const char page_head[] =
     ".big{display:flex;gap:2.5em;flex-wrap:wrap}.big b{display:block;font-size:1.8em}.swatch{display:inline-block;width:1em;height:1em;vertical-align:-.15em;margin-right:.6em}\n"
     ".bar{display:inline-block;height:.7em;background:#5b9dd9}img{max-width:100%;display:block}.grid{overflow-x:auto}.grid td{font-size:.8em;min-width:2.6em;padding:.1em .3em}\n"
     "figure{margin:0 0 1.6em}.caps{display:grid;grid-template-columns:repeat(4,1fr);color:#969ba3}\n</style>\n";
-
-static void kerb_page_text(GString *page, const gchar *text)
-{
-    gchar *escaped = g_markup_escape_text(text, -1);
-    g_string_append(page, escaped);
-    g_free(escaped);
-}
 
 /* A share as a percentage; what is not known as a dash. */
 static void kerb_page_share(GString *page, const json_t *value)
