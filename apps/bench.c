@@ -7,42 +7,33 @@
 #include "say.h"
 #include "source.h"
 
-#include <gst/app/app.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 /* -------------------------------------------------------------------------------------------------------------- frames */
 
+/* Some frames before an error are enough. */
 static int kerb_bench_pull(KerbBenchFrames *frames, KerbSource *source, GstElement *pipeline, GstElement *sink)
 {
-    GstBus *bus = gst_element_get_bus(pipeline);
+    KerbFault fault = { 0 };
+    GstSample *sample;
     int exit_code = KERB_EXIT_OK;
     gst_element_set_state(pipeline, GST_STATE_PLAYING);
-    while (frames->n < frames->most && !gst_app_sink_is_eos(GST_APP_SINK(sink))) {
-        GstSample *sample = gst_app_sink_try_pull_sample(GST_APP_SINK(sink), GST_SECOND / 5);
-        if (sample) {
-            gst_video_info_from_caps(&frames->info, gst_sample_get_caps(sample));
-            frames->buffers[frames->n++] = gst_buffer_copy_deep(gst_sample_get_buffer(sample));
-            gst_sample_unref(sample);
-            continue;
-        }
-        GstMessage *message = gst_bus_pop_filtered(bus, GST_MESSAGE_ERROR);
-        if (!message) continue;
-        KerbFault fault = { 0 };
-        kerb_fault_read(&fault, message, source, NULL);
-        if (!frames->n) kerb_say("%s", fault.text);
-        exit_code = frames->n ? KERB_EXIT_OK : fault.exit_code;
-        kerb_fault_clear(&fault);
-        gst_message_unref(message);
-        break;
+    while (frames->n < frames->most && (sample = kerb_fault_pull(&fault, source, pipeline, sink))) {
+        gst_video_info_from_caps(&frames->info, gst_sample_get_caps(sample));
+        frames->buffers[frames->n++] = gst_buffer_copy_deep(gst_sample_get_buffer(sample));
+        gst_sample_unref(sample);
     }
-    if (!frames->n && !exit_code) {
+    if (!frames->n && fault.text) {
+        kerb_say("%s", fault.text);
+        exit_code = fault.exit_code;
+    } else if (!frames->n) {
         kerb_say("%s has no frame that can be decoded.", source->text);
         exit_code = KERB_EXIT_ASSET;
     }
+    kerb_fault_clear(&fault);
     gst_element_set_state(pipeline, GST_STATE_NULL);
-    gst_object_unref(bus);
     return exit_code;
 }
 

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <glib/gstdio.h>
-#include <gst/app/app.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,40 +52,32 @@ static KerbStatus kerb_calibrate_take(KerbCalibrator *c, GstSample *sample, Kerb
 /* An exit code. Some frames before an error are no success: which frames were there must not depend on luck. */
 static int kerb_calibrate_pull(KerbCalibrator *c, KerbSource *source, GstElement *pipeline, GstElement *sink, gboolean quiet)
 {
-    GstBus *bus = gst_element_get_bus(pipeline);
+    KerbFault fault = { 0 };
     KerbProgress progress;
+    GstSample *sample;
     int exit_code = KERB_EXIT_OK;
     guint64 n = 0;
     kerb_progress_init(&progress, quiet);
     gst_element_set_state(pipeline, GST_STATE_PLAYING);
-    while (!exit_code && !gst_app_sink_is_eos(GST_APP_SINK(sink))) {
-        GstSample *sample = gst_app_sink_try_pull_sample(GST_APP_SINK(sink), GST_SECOND / 5);
-        if (sample) {
-            KerbError error;
-            gdouble done_s, total_s;
-            KerbStatus status = kerb_calibrate_take(c, sample, &error);
-            gst_sample_unref(sample);
-            kerb_source_position(source, &done_s, &total_s);
-            kerb_progress_update(&progress, ++n, done_s, total_s, "reading");
-            if (status != KERB_OK) kerb_say("%s: %s", source->text, error.message);
-            exit_code = kerb_exit_code(status);
-            continue;
-        }
-        GstMessage *message = gst_bus_pop_filtered(bus, GST_MESSAGE_ERROR);
-        if (!message) continue;
-        KerbFault fault = { 0 };
-        kerb_fault_read(&fault, message, source, NULL);
+    while (!exit_code && (sample = kerb_fault_pull(&fault, source, pipeline, sink))) {
+        KerbError error;
+        gdouble done_s, total_s;
+        KerbStatus status = kerb_calibrate_take(c, sample, &error);
+        gst_sample_unref(sample);
+        kerb_source_position(source, &done_s, &total_s);
+        kerb_progress_update(&progress, ++n, done_s, total_s, "reading");
+        if (status != KERB_OK) kerb_say("%s: %s", source->text, error.message);
+        exit_code = kerb_exit_code(status);
+    }
+    if (fault.text) {
         kerb_say("%s", fault.text);
         exit_code = fault.exit_code;
-        kerb_fault_clear(&fault);
-        gst_message_unref(message);
-    }
-    if (!exit_code && !n) {
+    } else if (!n) {
         kerb_say("%s has no frame that can be decoded.", source->text);
         exit_code = KERB_EXIT_ASSET;
     }
+    kerb_fault_clear(&fault);
     gst_element_set_state(pipeline, GST_STATE_NULL);
-    gst_object_unref(bus);
     return exit_code;
 }
 

@@ -3,6 +3,7 @@
 #include "fault.h"
 #include "say.h"
 
+#include <gst/app/app.h>
 #include <gst/pbutils/pbutils.h>
 #include <string.h>
 
@@ -131,4 +132,18 @@ void kerb_fault_read(KerbFault *fault, GstMessage *message, KerbSource *source, 
     }
     g_clear_error(&error);
     g_free(debug);
+}
+
+GstSample *kerb_fault_pull(KerbFault *fault, KerbSource *source, GstElement *pipeline, GstElement *sink)
+{
+    GstSample *sample = NULL;
+    GstBus *bus = gst_element_get_bus(pipeline);
+    while (!fault->text && !gst_app_sink_is_eos(GST_APP_SINK(sink)) && !(sample = gst_app_sink_try_pull_sample(GST_APP_SINK(sink), GST_SECOND / 5))) {
+        GstMessage *message = gst_bus_pop_filtered(bus, GST_MESSAGE_ERROR);
+        if (!message) continue;
+        kerb_fault_read(fault, message, source, NULL);
+        gst_message_unref(message);
+    }
+    gst_object_unref(bus);
+    return sample;
 }

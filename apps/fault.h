@@ -19,6 +19,9 @@ void kerb_fault_clear(KerbFault *fault);
  * "data stream error" counts: call it for each. */
 void kerb_fault_read(KerbFault *fault, GstMessage *message, KerbSource *source, const gchar *output);
 
+/* The next sample of a pipeline that plays and ends in this appsink; NULL: the end, or an error, which *fault has then. Waits. */
+GstSample *kerb_fault_pull(KerbFault *fault, KerbSource *source, GstElement *pipeline, GstElement *sink);
+
 /* "H.264 decoder, which is not installed here. Install gstreamer1.0-libav." from a missing-plugin message. */
 gchar *kerb_fault_missing_text(GstMessage *message);
 
