@@ -174,6 +174,7 @@ static gboolean kerb_view_open_window(KerbView *v)
     double par = info->par_n > 0 && info->par_d > 0 ? (double)info->par_n / info->par_d : 1;
     v->window = kerb_view_window_new("Kerb", MAX((int)(info->width * par + 0.5), 1), info->height, !v->frames_wanted && !v->script);
     if (!v->window) return FALSE;
+    if (v->options.verbose) kerb_say("shown by SDL's %s.", kerb_view_window_words(v->window));
     if (v->start_full) kerb_view_window_toggle_fullscreen(v->window);
     v->display.alpha = (float)v->options.alpha;
     v->show_legend = TRUE;
@@ -329,6 +330,7 @@ static void kerb_view_turn(KerbView *v)
     kerb_view_record_look(v);
     gint64 now = g_get_monotonic_time();
     gboolean ages = v->stream->source->live || v->record, notice_over = v->notice && now > v->notice_until_us;
+    if (notice_over) g_clear_pointer(&v->notice, g_free);
     if ((ages && now - v->drawn_us > LIVE_REDRAW_US) || notice_over) v->redraw = TRUE;
     if ((v->dirty || v->redraw) && v->window && v->picture && v->frame.sample)
         kerb_view_draw(v);

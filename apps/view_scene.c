@@ -125,8 +125,6 @@ static void kerb_view_lines(KerbView *v)
 KerbViewScene kerb_view_scene(KerbView *v)
 {
     gdouble fps = kerb_source_fps(v->stream->source, NULL, NULL);
-    gboolean notice_over = v->notice && g_get_monotonic_time() > v->notice_until_us;
-    if (notice_over) g_clear_pointer(&v->notice, g_free);
     kerb_view_corner(v);
     kerb_view_recording(v);
     kerb_view_hover(v);
@@ -160,13 +158,14 @@ void kerb_view_print_state(KerbView *v)
     json_t *on = json_array();
     for (int i = 0; i < v->n_classes; i++)
         if (v->display.enabled[i]) json_array_append_new(on, json_string(v->classes[i].name));
-    json_t *root = json_pack("{s:s, s:s, s:f, s:f, s:I, s:b, s:b, s:s, s:f, s:f, s:o, s:b, s:b, s:b, s:b, s:[i,i], s:[i,i], s:s?, s:s?, s:s?, s:f, s:b}", "source",
+    json_t *root = json_pack("{s:s, s:s, s:f, s:f, s:I, s:b, s:b, s:s, s:f, s:f, s:o, s:b, s:b, s:b, s:b, s:[i,i], s:[i,i], s:s?, s:s?, s:s?, s:f, s:b, s:s}", "source",
                              v->stream->source->text, "model", v->options.model, "time", (double)v->frame.time_ns / 1e9, "length", (double)v->length_ns / 1e9, "shown",
                              (json_int_t)v->stats.shown, "paused", (int)v->paused, "ended", (int)v->ended, "mode", kerb_view_mode_name(v->mode), "opacity",
                              (double)v->display.alpha, "divider", v->divider, "classes", on, "legend", (int)v->show_legend, "stats", (int)v->show_stats, "corner",
                              (int)v->show_corner, "help", (int)v->show_help, "window", c->width_px, c->height_px, "video", v->frame.mapped.info.width,
                              v->frame.mapped.info.height, "notice", v->notice, "hover", scene.panels.hover, "recording",
-                             v->record ? kerb_view_record_path(v->record) : NULL, "age_ms", kerb_view_age_ms(v), "stale", (int)scene.panels.is_stale);
+                             v->record ? kerb_view_record_path(v->record) : NULL, "age_ms", kerb_view_age_ms(v), "stale", (int)scene.panels.is_stale, "screen",
+                             kerb_view_window_words(v->window));
     if (!root) return;
     json_dumpf(root, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
     putchar('\n');

@@ -2,6 +2,7 @@
 /* SDL's window; see view_window.h. */
 #include "view_window.h"
 #include "say.h"
+#include "view_console.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,6 +15,7 @@ struct KerbViewWindow {
     KerbViewCanvas canvas;
     SDL_Cursor *arrow, *sideways;
     gboolean is_sideways;
+    gboolean is_screen; /* a console's: it has one size */
     gchar *words;
 };
 
@@ -22,6 +24,7 @@ gboolean kerb_view_display_open(gboolean headless)
     const char *asked = SDL_getenv("SDL_VIDEODRIVER");
     if (headless && !(asked && *asked)) SDL_SetHint(SDL_HINT_VIDEODRIVER, "dummy");
     SDL_SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "0"); /* a live view is looked at without touching anything */
+    if (!headless) kerb_view_console_prepare();
     if (!SDL_InitSubSystem(SDL_INIT_VIDEO)) {
         const char *driver = SDL_GetCurrentVideoDriver();
         gboolean unseen = driver && (!strcmp(driver, "dummy") || !strcmp(driver, "offscreen"));
@@ -29,9 +32,11 @@ gboolean kerb_view_display_open(gboolean headless)
         SDL_SetError("only the driver \"%s\", which shows nothing", driver); /* taken for want of anything else */
         SDL_QuitSubSystem(SDL_INIT_VIDEO);
     }
-    kerb_say("there is no display to open a window on (%s). On a desktop, check DISPLAY or WAYLAND_DISPLAY (ssh -X takes it along); on a console, SDL needs KMS/DRM "
-             "and the right to use /dev/dri (group video). Without one: `kerb record`, or --headless with --frames, --screenshot or --script.",
-             SDL_GetError());
+    gchar *trouble = kerb_view_console_trouble();
+    kerb_say("there is no display to open a window on (%s). On a desktop, check DISPLAY or WAYLAND_DISPLAY (ssh -X takes it along); on a console, %s. "
+             "Without one: `kerb record`, or --headless with --frames, --screenshot or --script.",
+             SDL_GetError(), trouble);
+    g_free(trouble);
     return FALSE;
 }
 
@@ -40,7 +45,8 @@ gboolean kerb_view_display_open(gboolean headless)
 static gboolean kerb_view_window_make(KerbViewWindow *w, const char *title, int width, int height, gboolean vsync)
 {
     SDL_SetHint(SDL_HINT_RENDER_SCALE_QUALITY, "linear");
-    w->window = SDL_CreateWindow(title, SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED, width, height, SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI);
+    Uint32 shape = w->is_screen ? SDL_WINDOW_FULLSCREEN_DESKTOP : SDL_WINDOW_RESIZABLE;
+    w->window = SDL_CreateWindow(title, SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED, width, height, shape | SDL_WINDOW_ALLOW_HIGHDPI);
     if (w->window) w->renderer = SDL_CreateRenderer(w->window, -1, vsync ? SDL_RENDERER_PRESENTVSYNC : 0);
     if (w->window && !w->renderer) w->renderer = SDL_CreateRenderer(w->window, -1, SDL_RENDERER_SOFTWARE);
     return w->renderer != NULL;
@@ -54,6 +60,11 @@ KerbViewWindow *kerb_view_window_new(const char *title, int width_px, int height
     SDL_GetDisplayUsableBounds(0, &room);
     double scale = MIN(MIN(room.w * 0.9 / width_px, room.h * 0.9 / height_px), MAX(1.0, (double)LEAST_WIDTH_PX / width_px));
     int width = MAX((int)lround(width_px * scale), 160), height = MAX((int)lround(height_px * scale), 90);
+    w->is_screen = kerb_view_console_is_used();
+    if (w->is_screen) { /* for a window of another size SDL would switch the screen's mode */
+        width = room.w;
+        height = room.h;
+    }
     if (!kerb_view_window_make(w, title, width, height, vsync)) {
         kerb_say("no window of %d x %d can be opened: %s.", width, height, SDL_GetError());
         kerb_view_window_free(&w);
@@ -109,6 +120,7 @@ void kerb_view_window_resize(KerbViewWindow *w, int width, int height)
 
 void kerb_view_window_toggle_fullscreen(KerbViewWindow *w)
 {
+    if (w->is_screen) return;
     gboolean is = (SDL_GetWindowFlags(w->window) & SDL_WINDOW_FULLSCREEN_DESKTOP) != 0;
     SDL_SetWindowFullscreen(w->window, is ? 0 : SDL_WINDOW_FULLSCREEN_DESKTOP);
 }

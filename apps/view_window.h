@@ -27,7 +27,8 @@ typedef struct KerbViewScene {
 /* Makes sure that there is a display, or with headless that none is needed. FALSE, having said what to do. Once, before windows. */
 gboolean kerb_view_display_open(gboolean headless);
 
-/* A window that suits pictures of this size, as they are to be seen. NULL, having said why. vsync: no tearing, and no more frames than the screen shows. */
+/* A window that suits pictures of this size, as they are to be seen; on a console the whole screen. NULL, having said why. vsync: no tearing, and no more frames
+ * than the screen shows. */
 KerbViewWindow *kerb_view_window_new(const char *title, int width_px, int height_px, gboolean vsync);
 void kerb_view_window_free(KerbViewWindow **window);
 SDL_Renderer *kerb_view_window_renderer(KerbViewWindow *window);
