@@ -158,8 +158,8 @@ static int kerb_calibrate_check(const KerbOptions *o, const KerbCalibrateWish *w
     if (o->precision != KERB_PRECISION_AUTO && o->precision != KERB_PRECISION_F32) return kerb_say("calibration runs in f32: leave --precision out."), KERB_EXIT_USAGE;
     if (!(wish->duration >= 0 && isfinite(wish->duration))) return kerb_say("--duration=%g is not a number of seconds.", wish->duration), KERB_EXIT_USAGE;
     if (!g_str_has_suffix(wish->output, ".onnx")) return kerb_say("%s: the model that is written is called NAME.onnx.", wish->output), KERB_EXIT_USAGE;
-    if (wish->report && !g_str_has_suffix(wish->report, ".json") && !g_str_has_suffix(wish->report, ".html"))
-        return kerb_say("--report=%s: a report is a .html or a .json file.", wish->report), KERB_EXIT_USAGE;
+    if (wish->report && !g_str_has_suffix(wish->report, ".json") && !g_str_has_suffix(wish->report, ".html") && !g_str_has_suffix(wish->report, ".png"))
+        return kerb_say("--report=%s: a report is a .html, .png or .json file.", wish->report), KERB_EXIT_USAGE;
     GStatBuf in, out;
     gboolean there = !g_stat(wish->output, &out);
     if (there && !g_stat(o->model, &in) && in.st_ino == out.st_ino && in.st_dev == out.st_dev)
@@ -196,7 +196,11 @@ static int kerb_calibrate_finish(const KerbOptions *o, const KerbCalibrateWish *
         kerb_calibrate_print(result, wish->output, labelled);
     }
     if (fflush(stdout)) exit_code = KERB_EXIT_STORAGE;
-    if (wish->report && !kerb_calibrate_write_report(wish->report, report, result)) exit_code = KERB_EXIT_STORAGE;
+    if (wish->report) {
+        gboolean written = g_str_has_suffix(wish->report, ".png") ? kerb_calibrate_chart(result, wish->output, labelled, wish->report)
+                                                                  : kerb_calibrate_write_report(wish->report, report, result);
+        if (!written) exit_code = KERB_EXIT_STORAGE;
+    }
     json_decref(report);
     return exit_code;
 }
@@ -245,7 +249,7 @@ static int kerb_calibrate_run(const KerbCommand *command, int argc, char **argv)
         { "reduce-range", 0, 0, G_OPTION_ARG_NONE, &wish.reduce_range, "Weights of 7 bits, for x86 processors without VNNI", NULL },
         { "most", 0, 0, G_OPTION_ARG_INT, &wish.most, "Keep at most so many frames, evenly spread; a quarter is held out (default 96)", "N" },
         { "duration", 0, 0, G_OPTION_ARG_DOUBLE, &wish.duration, "Take so much of the source (default: all; 60 where it has no end)", "SECONDS" },
-        { "report", 0, 0, G_OPTION_ARG_FILENAME, &wish.report, "Write what was found, layer by layer", "FILE.html|FILE.json" },
+        { "report", 0, 0, G_OPTION_ARG_FILENAME, &wish.report, "Write what was found, layer by layer", "FILE.html|.png|.json" },
         { "dataset", 0, 0, G_OPTION_ARG_STRING, &wish.dataset, "Also measure mIoU of both models, as kerb eval does, on this kind of data set", "NAME" },
         { "labelled", 0, 0, G_OPTION_ARG_FILENAME, &wish.labelled, "And this is where it lies", "ROOT" },
         { "split", 0, 0, G_OPTION_ARG_STRING, &wish.split, "Which split of it (default val)", "NAME" },

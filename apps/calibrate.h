@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of `kerb calibrate`: calibrate.c has the command line and the frames, calibrate_report.c what is said about it all. */
+/* The parts of `kerb calibrate`: calibrate.c has the command line and the frames, calibrate_report.c what is said about it all,
+ * calibrate_chart.c the same as a picture. */
 #ifndef KERB_APPS_CALIBRATE_H
 #define KERB_APPS_CALIBRATE_H
 
@@ -18,6 +19,8 @@ typedef struct KerbCalibrateLabelled {
 json_t *kerb_calibrate_report(const KerbCalibration *result, const gchar *model, const gchar *output, const KerbCalibrateLabelled *labelled);
 /* The same as lines for people, on standard output. */
 void kerb_calibrate_print(const KerbCalibration *result, const gchar *output, const KerbCalibrateLabelled *labelled);
+/* A PNG: the figures, and a bar a layer. FALSE, having said why. */
+gboolean kerb_calibrate_chart(const KerbCalibration *result, const gchar *output, const KerbCalibrateLabelled *labelled, const gchar *path);
 /* .json or .html. FALSE, having said why. */
 gboolean kerb_calibrate_write_report(const gchar *path, const json_t *report, const KerbCalibration *result);
 

@@ -79,16 +79,19 @@ typedef struct KerbForecastSite {
     float y_scale, z_scale;
 } KerbForecastSite;
 
+/* As the backend takes them (int8.c). */
+static bool kerb_forecast_symmetric(const KerbQuant *q) { return q->dtype == KERB_I8 && q->zero == 0; }
+
 /* The values that are read and written: the integers' where the node is quantised. */
 static KerbForecastSite kerb_forecast_site(KerbForecast *f, const KerbNode *n)
 {
     KerbConvQuant q;
     const bool has_z = kerb_node_input(f->g, n, 3) != NULL;
     KerbForecastSite s = { n->inputs[0], n->outputs[0], has_z ? n->inputs[3] : KERB_NO_VALUE, 1, 1 };
-    if (f->precision != KERB_PRECISION_INT8 || !kerb_conv_quant(f->g, n, &q) || q.x.dtype != KERB_I8) return s;
+    if (f->precision != KERB_PRECISION_INT8 || !kerb_conv_quant(f->g, n, &q) || !kerb_forecast_symmetric(&q.x)) return s;
     s.x = q.x.value;
     f->integers[s.x] = true;
-    if (q.y.dtype != KERB_I8 || (has_z && q.z.value == KERB_NO_VALUE)) return s;
+    if (!kerb_forecast_symmetric(&q.y) || (has_z && !kerb_forecast_symmetric(&q.z))) return s;
     s.y = q.y.value;
     f->integers[s.y] = true;
     s.y_scale = 1 / q.y.scale;

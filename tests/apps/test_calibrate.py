@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: MIT
 """`kerb calibrate`: a file that Kerb runs, with its card and reports; the same bytes again; what is refused, and that nothing is lost then."""
 import json
-import struct
-import zlib
 
 import kerb_case
+import small_png
 import tiny_onnx
 from kerb_case import KerbCase
 
@@ -13,11 +12,7 @@ TEST = "test:?size=64x36"
 
 
 def write_png(path, width, height, pixel):
-    rows = b"".join(b"\0" + b"".join(bytes(pixel(x, y)) for x in range(width)) for y in range(height))
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    small_png.write(path, width, height, b"".join(bytes(pixel(x, y)) for y in range(height) for x in range(width)), kind=small_png.RGB)
 
 
 class Calibrate(KerbCase):
@@ -51,6 +46,11 @@ class Calibrate(KerbCase):
         self.calibrate("--force", "--report", page)
         self.assertEqual(self.out.read_bytes(), before)
         self.assertIn("agreement with float", page.read_text())
+        chart = self.folder / "report.png"
+        self.calibrate("--force", "--report", chart)
+        width, height, rows = kerb_case.png(chart)
+        self.assertGreater(width, height)
+        self.assertTrue(any(row[3 * x:3 * x + 3] == bytes((74, 144, 217)) for row in rows for x in range(width)))  # the layer's bar
         self.assertEqual(sorted(p.name for p in self.folder.iterdir() if p.name.startswith("tiny.int8")), ["tiny.int8.json", "tiny.int8.onnx"])
 
     def test_sources_and_labels(self):
