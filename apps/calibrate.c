@@ -216,11 +216,9 @@ static int kerb_calibrate_all(const KerbOptions *o, const KerbCalibrateWish *wis
     if (!exit_code && !kerb_plugin_load()) exit_code = KERB_EXIT_INTERNAL;
     if (exit_code) return exit_code;
     kerb_say_log(o->verbose);
-    g_setenv("KERB_CPU_TUNE", "0", TRUE); /* which kernel is fastest would be chosen by the clock, and roundings with it: the same input gives the same file */
     kerb_options_config(o, &config);
     KerbStatus status = kerb_calibrator_open(&c, &config, &options, &error);
     if (status == KERB_OK && !(exit_code = kerb_calibrate_read(c, o, wish))) status = kerb_calibrator_run(c, wish->output, &error);
-    g_unsetenv("KERB_CPU_TUNE");
     if (status != KERB_OK) {
         kerb_say("%s", error.message);
         exit_code = kerb_exit_code(status);

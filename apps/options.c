@@ -24,6 +24,7 @@ static void kerb_options_add_network(GOptionContext *context, KerbOptions *o)
         { "device", 0, 0, G_OPTION_ARG_INT, &o->device, "Which GPU, as `kerb devices` numbers them (default 0)", "N" },
         { "threads", 0, 0, G_OPTION_ARG_INT, &o->threads, "CPU threads of the network (default: one a core)", "N" },
         { "cpu-list", 0, 0, G_OPTION_ARG_STRING, &o->cpu_list, "Cores that they keep to: 0-3,6 (default: all that this process may use)", "LIST" },
+        { "no-tune", 0, 0, G_OPTION_ARG_NONE, &o->no_tune, "Guess which way computes a layer fastest, and time none: opens faster", NULL },
         { "network-size", 0, 0, G_OPTION_ARG_STRING, &o->network_size, "Size of the network's input, where the model leaves it open", "WxH" },
         { "fit", 0, 0, G_OPTION_ARG_STRING, &o->fit_name, "auto, stretch, letterbox, crop", "NAME" },
         { 0 },
@@ -74,7 +75,7 @@ static void kerb_options_add_main(GOptionContext *context, KerbOptions *o, unsig
 /* "Unknown option --foo", and which one may be meant. */
 static void kerb_options_complain(const KerbCommand *command, const GError *error, const GOptionEntry *own)
 {
-    static const char *const shared[] = { "model", "card", "labels", "palette", "backend", "precision", "device", "threads", "cpu-list", "network-size", "fit", "visualize", "alpha",
+    static const char *const shared[] = { "model", "card", "labels", "palette", "backend", "precision", "device", "threads", "cpu-list", "no-tune", "network-size", "fit", "visualize", "alpha",
                                           "live-mode", "max-age", "max-wait", "inference-interval", "carry", "smoothing", "classes", "rate", "camera-format", "reconnect", "timeout", "json", "quiet", "verbose",
                                           "help" };
     const char *dashes = strstr(error->message, "--"), *near = NULL;
@@ -263,6 +264,7 @@ void kerb_options_config(const KerbOptions *o, KerbConfig *config)
     config->precision = o->precision;
     config->threads = o->threads;
     config->cpu_list = o->cpu_list;
+    config->tune = !o->no_tune;
     config->network_width_px = o->network_width;
     config->network_height_px = o->network_height;
     config->fit = o->fit;
@@ -274,7 +276,7 @@ void kerb_options_apply(const KerbOptions *o, GstElement *kerbseg)
 {
     g_object_set(kerbseg, "model-file", o->model, "card-file", o->card, "labels-file", o->labels, "threads", (guint)o->threads, "cuda-device-id",
                  (guint)o->device, "precision", (gint)o->precision, "network-width", (guint)o->network_width, "network-height", (guint)o->network_height, "fit", (gint)o->fit, "visualize",
-                 (gint)o->visualize, "alpha", o->alpha, "palette", o->palette, NULL);
+                 (gint)o->visualize, "tune", !o->no_tune, "alpha", o->alpha, "palette", o->palette, NULL);
     if (o->backend) g_object_set(kerbseg, "backend", o->backend, NULL);
     if (o->cpu_list) g_object_set(kerbseg, "cpu-list", o->cpu_list, NULL);
     if (o->classes) g_object_set(kerbseg, "selected-classes", o->classes, NULL);

@@ -33,6 +33,7 @@ typedef enum KerbOptionSet {
 typedef struct KerbOptions {
     gchar *model, *card, *labels, *backend, *cpu_list, *precision_name, *fit_name, *network_size;
     gint threads, device;
+    gboolean no_tune;
     gchar *palette, *visualize_name, *classes;
     gdouble alpha;
     gdouble rate;

@@ -125,7 +125,8 @@ static KerbStatus kerb_rig_compile(KerbRig *r, const KerbModel *m, KerbError *er
 {
     const KerbBench *b = r->bench;
     const KerbOptimizeOptions keep = { .keep_head = true };
-    const KerbCompileOptions options = { .threads = b->threads, .device_id = b->choice.device.id, .precision = KERB_PRECISION_F32 };
+    const KerbCompileOptions options = { .threads = b->threads, .device_id = b->choice.device.id, .precision = KERB_PRECISION_F32,
+        .no_tune = true }; /* else the clock would choose kernels, and roundings with them: the same input gives the same file */
     KerbStatus status = kerb_graph_optimize(r->graph, &keep, error);
     for (int i = 0; status == KERB_OK && i < r->n_outputs; i++) {
         KerbDtype type = r->graph->values[r->graph->outputs[i]].dtype;

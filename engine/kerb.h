@@ -233,6 +233,8 @@ typedef struct KerbConfig {
     KerbPrecision precision; /**< default auto */
     int threads;             /**< 0 (default): one a core that this process (or cpu_list) may use; 1..256 */
     const char *cpu_list;    /**< cores that the pipeline's threads keep to, as `taskset --cpu-list` takes them: "0-3,6"; NULL (default) or "": those of the thread that opens */
+    bool tune;               /**< true (default): where a layer can be computed in several ways, time them when the network is opened, and keep which is fastest on disk.
+                              * false: guess; opens faster, frames may be slower */
     int slots;               /**< frames in flight, 1..KERB_MAX_SLOTS; default 2 (double buffering) */
     int network_width_px;    /**< 0: the model's or the card's; free only where the model's is */
     int network_height_px;

@@ -82,6 +82,7 @@ static gboolean kerb_seg_config(KerbSeg *self, KerbConfig *config, char model[KE
     config->precision = (KerbPrecision)s->precision;
     config->threads = (int)s->threads;
     config->cpu_list = s->cpu_list;
+    config->tune = s->tune;
     config->slots = (int)s->slots;
     config->device_id = (int)s->cuda_device_id;
     config->network_width_px = (int)s->network_width;
@@ -429,6 +430,7 @@ static void kerb_seg_init(KerbSeg *self)
     kerb_look_init(&self->look);
     self->settings = (KerbSegSettings){.backend = g_strdup("auto"),
                                        .slots = 2,
+                                       .tune = TRUE,
                                        .confidence = TRUE,
                                        .max_wait = KERB_SEG_MAX_WAIT,
                                        .max_age = GST_CLOCK_TIME_NONE,

@@ -112,7 +112,7 @@ typedef struct KerbSegSettings {
     gchar *model_file, *card_file, *labels_file, *backend, *cpu_list, *mean, *std;
     gint precision, fit, color, smoothing;
     guint threads, slots, network_width, network_height, cuda_device_id;
-    gboolean confidence;
+    gboolean tune, confidence;
     KerbLiveMode live_mode;
     GstClockTime max_wait, max_age; /* max_age NONE: any */
     guint interval;

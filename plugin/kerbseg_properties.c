@@ -12,6 +12,7 @@ enum {
     PROP_BACKEND,
     PROP_THREADS,
     PROP_CPU_LIST,
+    PROP_TUNE,
     PROP_PRECISION,
     PROP_SLOTS,
     PROP_CUDA_DEVICE_ID,
@@ -85,6 +86,7 @@ static void kerb_seg_set_property(GObject *object, guint id, const GValue *value
     case PROP_INTERVAL: s->interval = g_value_get_uint(value); break;
     case PROP_CARRY: s->carry = g_value_get_boolean(value); break;
     case PROP_SMOOTHING: s->smoothing = g_value_get_enum(value); break;
+    case PROP_TUNE: s->tune = g_value_get_boolean(value); break;
     case PROP_CONFIDENCE: s->confidence = g_value_get_boolean(value); break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec); break;
     }
@@ -122,6 +124,7 @@ static void kerb_seg_get_property(GObject *object, guint id, GValue *value, GPar
     case PROP_INTERVAL: g_value_set_uint(value, s->interval); break;
     case PROP_CARRY: g_value_set_boolean(value, s->carry); break;
     case PROP_SMOOTHING: g_value_set_enum(value, s->smoothing); break;
+    case PROP_TUNE: g_value_set_boolean(value, s->tune); break;
     case PROP_CONFIDENCE: g_value_set_boolean(value, s->confidence); break;
     default:
         if (id >= PROP_LOOK && id < PROP_LOOK + KERB_LOOK_PROPERTIES)
@@ -197,6 +200,12 @@ static void kerb_seg_install_numbers(GObjectClass *klass)
         g_param_spec_boolean(
             "confidence", "Confidence",
             "Compute confidence maps. On in any case while the pad `confidence` is there when the element starts. Since: 0.1", TRUE,
+            KERB_SEG_AT_START));
+    g_object_class_install_property(
+        klass, PROP_TUNE,
+        g_param_spec_boolean(
+            "tune", "Tune",
+            "At the start, time the ways to compute each layer, and keep which is fastest on disk; false: guess. Since: 0.1", TRUE,
             KERB_SEG_AT_START));
 }
 

@@ -249,7 +249,7 @@ static KerbStatus kerb_cuda_open(KerbNet *net, const KerbCompileOptions *options
     if (!status) status = kerb_cuda_check(cudaStreamCreateWithFlags(&net->stream, cudaStreamNonBlocking), "making a stream", error);
     if (status) return status;
     const KerbPlansOptions plans = {
-        .device = net->device, .time_candidates = true, .graph_hash = kerb_cuda_graph_hash(net->g), .cache = true};
+        .device = net->device, .time_candidates = !options->no_tune, .graph_hash = kerb_cuda_graph_hash(net->g), .cache = true};
     return kerb_plans_new(&net->plans, &plans, error);
 }
 

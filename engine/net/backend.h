@@ -9,7 +9,7 @@
 #include "base/trace.h"
 #include "net/graph.h"
 
-#define KERB_BACKEND_ABI 3 /* changes with any struct that crosses: a module of another number is refused with a clear message */
+#define KERB_BACKEND_ABI 4 /* changes with any struct that crosses: a module of another number is refused with a clear message */
 
 struct KerbStages; /* run/stages.h */
 typedef struct KerbNet KerbNet; /* the backend's own; opaque to everybody else */
@@ -18,6 +18,7 @@ typedef struct KerbCompileOptions {
     int threads;             /* >= 1 */
     int device_id;           /* cuda */
     KerbPrecision precision; /* never AUTO */
+    bool no_tune;            /* the likeliest way of each layer, untimed */
     bool trace;              /* keep times by layer (KerbBackend.trace) */
     KerbProgressFn progress; /* may be NULL */
     void *progress_user;

@@ -40,7 +40,7 @@ static KerbStatus compile_on(KerbPipeline *p, const KerbBackendChoice *choice, K
     kerb_text_free(&why);
     if (status != KERB_OK) return status;
     KerbCompileOptions options = {
-        .threads = p->threads, .device_id = choice->device.id, .precision = *precision, .progress = p->progress, .progress_user = p->progress_user};
+        .threads = p->threads, .device_id = choice->device.id, .precision = *precision, .no_tune = !p->tune, .progress = p->progress, .progress_user = p->progress_user};
     p->backend = choice->backend;
     status = choice->backend->compile(&p->net, p->graph, &options, error);
     if (status != KERB_OK) kerb_model_blame(p->model->path, error);

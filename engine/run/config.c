@@ -13,7 +13,7 @@ KERB_API const char *kerb_version(void) { return KERB_VERSION; }
 
 KERB_API void kerb_config_init(KerbConfig *config)
 {
-    *config = (KerbConfig){ .slots = 2, .confidence = true, .std = { 1, 1, 1 } };
+    *config = (KerbConfig){ .slots = 2, .tune = true, .confidence = true, .std = { 1, 1, 1 } };
 }
 
 static KerbStatus check_range(const char *what, int value, int lo, int hi, const char *hint, KerbError *error)

@@ -60,8 +60,8 @@ KerbStatus kerb_inspect_plan(KerbInspection *x, const KerbConfig *config, KerbEr
     plan->backend = choice->backend;
     plan->threads = kerb_config_threads(config, cores);
     kerb_backend_text(choice, precision, plan->text, sizeof plan->text);
-    KerbCompileOptions options = { .threads = plan->threads, .device_id = choice->device.id, .precision = precision, .trace = true, .progress = config->progress,
-                                   .progress_user = config->progress_user };
+    KerbCompileOptions options = { .threads = plan->threads, .device_id = choice->device.id, .precision = precision, .no_tune = !config->tune, .trace = true,
+                                   .progress = config->progress, .progress_user = config->progress_user };
     status = plan->backend->compile(&plan->net, x->graph, &options, error);
     if (status == KERB_OK) {
         plan->trace = plan->backend->trace ? plan->backend->trace(plan->net) : (KerbTrace){ 0 };

@@ -15,6 +15,7 @@ static void settle(KerbPipeline *p, const KerbConfig *config)
     p->threads = kerb_config_threads(config, p->cores);
     p->slots = config->slots;
     p->device_id = config->device_id;
+    p->tune = config->tune;
     p->confidence = config->confidence;
     p->smoothing = config->smoothing;
     p->progress = config->progress;

@@ -25,7 +25,7 @@ struct KerbPipeline {
     int threads, slots, device_id;
     cpu_set_t named_cores;
     const cpu_set_t *cores; /* that its threads keep to: those; NULL: any */
-    bool confidence;
+    bool tune, confidence;
     KerbSmoothing smoothing;
     KerbProgressFn progress;
     void *progress_user;

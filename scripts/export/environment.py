@@ -17,6 +17,9 @@ def enter(script, install=True, venv=WORK / "venv", requirements="scripts/export
     if pathlib.Path(sys.executable).parent == python.parent:
         return
     if not python.exists():
+        if {"-h", "--help"} & set(sys.argv[1:]):  # nobody waits for several GB to read how a script is used
+            print(sys.modules["__main__"].__doc__)
+            sys.exit(0)
         if not install:
             print(f"skipped: {python} is not there: set KERB_PYTHON to a Python that has onnxruntime, opencv-python-headless and numpy, "
                   f"or make it: python3 -m venv {venv} && {venv}/bin/pip install onnxruntime opencv-python-headless numpy")

@@ -45,6 +45,14 @@ class Help(KerbCase):
             self.refused(2, "record", SMALL, "-o", self.output, "--model", self.model, option, says=[option.split("=")[0], valid.replace("640x", "width x height")])
         self.refused(2, "record", SMALL, "-o", self.output, "--model", self.model, "--cpu-list=1-0", says=["cpu-list", "0-3,6"])
 
+    def test_ways_are_timed_unless_asked_not_to(self):
+        for option, files in (("--no-tune", 0), ("--quiet", 1)):
+            cache = self.folder / option
+            cache.mkdir()
+            self.kerb("record", SMALL, "-o", self.output, "--force", "--model", pathlib.Path(__file__).resolve().parents[2] / "models/drive-free.onnx", "--network-size", "320x192", "--backend", "cpu", "--duration", 0.1,
+                      option, env={"KERB_PLAN_CACHE": str(cache)})
+            self.assertEqual(len(list(cache.iterdir())), files, option)
+
 
 class Model(KerbCase):
     def test_environment(self):

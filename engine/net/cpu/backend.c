@@ -186,9 +186,8 @@ static KerbStatus kerb_cpu_compile(KerbNet **out, const KerbGraph *g, const Kerb
     net->threads = options->threads < 1 ? 1 : options->threads;
     net->bf16 = options->precision == KERB_PRECISION_BF16;
     net->int8 = options->precision == KERB_PRECISION_INT8;
-    const char *tune = getenv("KERB_CPU_TUNE");
     KerbCompiler c = {
-        .net = net, .g = g, .options = options, .error = error, .tune = !tune || strcmp(tune, "0"), .tune_ns_left = 600000000};
+        .net = net, .g = g, .options = options, .error = error, .tune = !options->no_tune, .tune_ns_left = 600000000};
     KerbStatus status;
     int before = omp_get_max_threads();
     omp_set_num_threads(net->threads);
