@@ -17,7 +17,9 @@ typedef struct KerbCalibrateLabelled {
 
 /* A new object with everything that is known. */
 json_t *kerb_calibrate_report(const KerbCalibration *result, const gchar *model, const gchar *output, const KerbCalibrateLabelled *labelled);
-/* The same as lines for people, on standard output. */
+/* The main of it as lines for people; g_free() it. */
+gchar *kerb_calibrate_summary(const KerbCalibration *result, const gchar *output, const KerbCalibrateLabelled *labelled);
+/* The same, and the layers in float, on standard output. */
 void kerb_calibrate_print(const KerbCalibration *result, const gchar *output, const KerbCalibrateLabelled *labelled);
 /* A PNG: the figures, and a bar a layer. FALSE, having said why. */
 gboolean kerb_calibrate_chart(const KerbCalibration *result, const gchar *output, const KerbCalibrateLabelled *labelled, const gchar *path);

@@ -48,28 +48,14 @@ static void kerb_chart_layer(KerbRaster *out, KerbFont *font, const KerbCalibrat
     g_free(value);
 }
 
-static GPtrArray *kerb_chart_head(const KerbCalibration *r, const gchar *output, const KerbCalibrateLabelled *labelled)
-{
-    GPtrArray *lines = g_ptr_array_new_with_free_func(g_free);
-    g_ptr_array_add(lines, g_strdup_printf("%s: %d of %d layers in int8, %.1f MB (float: %.1f MB)", output, r->n_layers - r->n_float, r->n_layers, (gdouble)r->bytes_after / 1e6,
-                                           (gdouble)r->bytes_before / 1e6));
-    g_ptr_array_add(lines, g_strdup_printf("%.3f %% of labels as in float on %d frames held out, %.3f %% with all layers in int8", 100 * r->agreement, r->held_out,
-                                           100 * r->agreement_all));
-    g_ptr_array_add(lines, g_strdup_printf("ranges by %s, of %d frames, network %d x %d", kerb_range_methods[r->options.method], r->frames, r->network_width_px, r->network_height_px));
-    if (labelled->frames)
-        g_ptr_array_add(lines, g_strdup_printf("mIoU %.2f %%, float %.2f %%, on %" G_GUINT64_FORMAT " labelled frames", 100 * labelled->miou_int8, 100 * labelled->miou_float,
-                                               labelled->frames));
-    return lines;
-}
-
 gboolean kerb_calibrate_chart(const KerbCalibration *r, const gchar *output, const KerbCalibrateLabelled *labelled, const gchar *path)
 {
     KerbFont *font = kerb_font_new(14);
-    GPtrArray *head = kerb_chart_head(r, output, labelled);
-    int y = MARGIN_PX, bars = MARGIN_PX + ((int)head->len + 2) * ROW_PX, bottom = bars + r->n_layers * ROW_PX;
+    gchar *summary = kerb_calibrate_summary(r, output, labelled), **head = g_strsplit(g_strchomp(summary), "\n", -1);
+    int y = MARGIN_PX, bars = MARGIN_PX + ((int)g_strv_length(head) + 2) * ROW_PX, bottom = bars + r->n_layers * ROW_PX;
     KerbRaster out;
     kerb_raster_init(&out, 3 * MARGIN_PX + NAME_PX + BAR_PX + VALUE_PX, bottom + MARGIN_PX, background);
-    for (guint i = 0; i < head->len; i++, y += ROW_PX) kerb_raster_text(&out, font, MARGIN_PX, y, g_ptr_array_index(head, i), i ? faint : ink);
+    for (int i = 0; head[i]; i++, y += ROW_PX) kerb_raster_text(&out, font, MARGIN_PX, y, head[i], i ? faint : ink);
     for (int db = 0; db <= FULL_DB; db += TICK_DB) {
         gchar *tick = g_strdup_printf("%d dB", db);
         int x = MARGIN_PX + NAME_PX + db * BAR_PX / FULL_DB;
@@ -82,7 +68,8 @@ gboolean kerb_calibrate_chart(const KerbCalibration *r, const gchar *output, con
     gboolean ok = kerb_raster_write_png(&out, path);
     if (!ok) kerb_say("%s cannot be written: %s.", path, g_strerror(errno));
     kerb_raster_clear(&out);
-    g_ptr_array_unref(head);
+    g_strfreev(head);
+    g_free(summary);
     kerb_font_free(&font);
     return ok;
 }

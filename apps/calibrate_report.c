@@ -55,15 +55,25 @@ json_t *kerb_calibrate_report(const KerbCalibration *r, const gchar *model, cons
     return root;
 }
 
+gchar *kerb_calibrate_summary(const KerbCalibration *r, const gchar *output, const KerbCalibrateLabelled *labelled)
+{
+    GString *text = g_string_new(NULL);
+    g_string_append_printf(text, "%s: %d of %d layers in int8, %.1f MB (float: %.1f MB)\n", output, r->n_layers - r->n_float, r->n_layers, (gdouble)r->bytes_after / 1e6,
+                           (gdouble)r->bytes_before / 1e6);
+    g_string_append_printf(text, "agreement    %.3f %% of labels as in float, on %d frames held out (all layers in int8: %.3f %%); outputs %.1f dB above their error\n",
+                           100 * r->agreement, r->held_out, 100 * r->agreement_all, r->output_db);
+    g_string_append_printf(text, "ranges       %s, of %d frames, network %d x %d\n", kerb_range_methods[r->options.method], r->frames, r->network_width_px, r->network_height_px);
+    if (labelled->frames)
+        g_string_append_printf(text, "mIoU         %.2f %% (float: %.2f %%) on %" G_GUINT64_FORMAT " labelled frames\n", 100 * labelled->miou_int8, 100 * labelled->miou_float,
+                               labelled->frames);
+    return g_string_free(text, FALSE);
+}
+
 void kerb_calibrate_print(const KerbCalibration *r, const gchar *output, const KerbCalibrateLabelled *labelled)
 {
-    printf("%s: %d of %d layers in int8, %.1f MB (float: %.1f MB)\n", output, r->n_layers - r->n_float, r->n_layers, (gdouble)r->bytes_after / 1e6,
-           (gdouble)r->bytes_before / 1e6);
-    printf("agreement    %.3f %% of labels as in float, on %d frames held out (all layers in int8: %.3f %%); outputs %.1f dB above their error\n", 100 * r->agreement,
-           r->held_out, 100 * r->agreement_all, r->output_db);
-    printf("ranges       %s, of %d frames, network %d x %d\n", kerb_range_methods[r->options.method], r->frames, r->network_width_px, r->network_height_px);
-    if (labelled->frames)
-        printf("mIoU         %.2f %% (float: %.2f %%) on %" G_GUINT64_FORMAT " labelled frames\n", 100 * labelled->miou_int8, 100 * labelled->miou_float, labelled->frames);
+    gchar *summary = kerb_calibrate_summary(r, output, labelled);
+    fputs(summary, stdout);
+    g_free(summary);
     for (int l = 0; l < r->n_layers; l++)
         if (r->layers[l].in_float)
             printf("in float     %s (%s): alone in int8, %.3f %% of labels stay, outputs %.1f dB above their error\n", r->layers[l].name, r->layers[l].type,
