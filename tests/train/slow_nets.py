@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Networks: parameters against the published counts, results against torchvision's and the packages' own where they are the same network, shapes at every size that is
 promised, and ONNX files that ONNX Runtime and Kerb run alike at two sizes."""
+import contextlib
+import io
 import pathlib
 import tempfile
 import unittest
@@ -12,6 +14,7 @@ import torch
 import torchvision
 from torch import nn
 
+import checkpoint
 import export
 from nets import NETS, build
 from nets.backbones import BACKBONES, EfficientNetLite, backbone, strongest
@@ -23,6 +26,7 @@ from nets.layers import bilinear_, parameters
 from nets.m2nist import M2nistClassifier, M2nistFcn
 from nets.segnet import SegNet
 from nets.unet import ResidualUNet, UNet
+from train import begin_with
 
 SMALL = {"fcn8s": {"width": .125}, "fcn16s": {"width": .125, "norm": True}, "fcn32s": {"width": .125}, "unet": {"base": 8}, "residual-unet": {"base": 8}, "segnet": {"width": .125},
          "segnet-pets": {"width": .125}, "deeplabv3": {"backbone": "resnet18"}}
@@ -163,6 +167,27 @@ class Same(unittest.TestCase):
             whole.score[1].weight[:, out.argsort()[:32]] = 0
             x = torch.randn(1, 3, 64, 96)
             self.assertTrue(torch.allclose(slim(x), whole(x), atol=1e-4))
+
+    def test_begins_with_what_fits(self):
+        """--init of a run of another network, of one without some blocks, or without a stage: what fits is taken, and nothing at all is an error."""
+        def begun(name, options, source, source_options):
+            with tempfile.TemporaryDirectory() as folder:
+                path = pathlib.Path(folder) / "best.pt"
+                checkpoint.save(path, {"average": None, "net": lively(build(source, 5, **source_options)).state_dict()})
+                net = build(name, 5, **options)
+                before = {k: v.clone() for k, v in net.state_dict().items()}
+                with contextlib.redirect_stdout(io.StringIO()):
+                    begin_with(net, path)
+                theirs = checkpoint.load(path)["net"]
+                return {k for k, v in net.state_dict().items() if k in theirs and v.dim() and not torch.equal(v, before[k])}
+
+        with self.assertRaisesRegex(checkpoint.CheckpointError, "another network"):
+            begun("light", {}, "unet", {"base": 8})
+        taken = begun("light", {"slim": 0.5}, "light", {"drop": [2]})
+        self.assertIn("backbone._blocks.1._depthwise_conv.weight", taken)
+        self.assertFalse([k for k in taken if k.startswith("backbone._blocks.2.")])
+        self.assertIn("join8.1.0.weight", begun("light", {"fine": 32}, "light", {"fine": 0}))
+        self.assertIn("aspp.branches.0.1.weight", begun("light", {"slim": 0.5}, "light", {"backbone": "resnet18"}))
 
     def test_dropped_blocks_only_added(self):
         """Without a block the encoder gives what the whole one gives where that block adds nothing; blocks that change shapes cannot go."""

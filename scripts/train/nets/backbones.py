@@ -264,10 +264,11 @@ class EfficientNetLite(nn.Module):
         self.load_state_dict({k: v for k, v in theirs.items() if k in mine})
 
     def slim_state(self, state, prefix=""):
-        """Leaves of a wider encoder's state (its names begin with `prefix`) what these blocks have room for."""
+        """Leaves of a wider encoder's state (its names begin with `prefix`) what these blocks have room for; blocks that it lacks are passed over."""
         for n, block in enumerate(self._blocks):
             name = f"{prefix}_blocks.{n}."
-            if isinstance(block, MbConv) and block._depthwise_conv.in_channels < state[f"{name}_depthwise_conv.weight"].shape[0]:
+            theirs = state.get(f"{name}_depthwise_conv.weight")
+            if isinstance(block, MbConv) and theirs is not None and block._depthwise_conv.in_channels < len(theirs):
                 strongest(state, name, block._depthwise_conv.in_channels)
 
     def freeze(self, count):

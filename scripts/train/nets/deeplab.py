@@ -92,7 +92,7 @@ class LightDecoder(nn.Module):
         """Leaves of a wider sibling's state what there is room for here: in the encoder's blocks, and at stride 4 the channels that weigh most in what follows."""
         if hasattr(self.backbone, "slim_state"):
             self.backbone.slim_state(state, "backbone.")
-        if not 0 < self.fine < state.get("score.1.weight", torch.empty(0, 0)).shape[1]:
+        if "join4.0.1.weight" not in state or not 0 < self.fine < state["score.1.weight"].shape[1]:
             return
         into = state["join4.0.1.weight"].abs() * state["join4.1.0.weight"].flatten(1).norm(dim=0)
         out = state["join4.1.1.weight"].abs() * state["score.1.weight"].flatten(1).norm(dim=0)
