@@ -15,8 +15,7 @@
 #define FULL_DB 60 /* a bar's full length */
 #define TICK_DB 10
 
-static const guint8 background[3] = { 24, 26, 30 }, ink[3] = { 232, 234, 237 }, faint[3] = { 150, 155, 163 }, line[3] = { 51, 55, 62 }, blue[3] = { 74, 144, 217 },
-                    orange[3] = { 255, 183, 77 };
+static const guint8 line[3] = { 51, 55, 62 }, blue[3] = { 74, 144, 217 }, orange[3] = { 255, 183, 77 };
 
 /* The end of a name that is too long, which tells layers apart better than its beginning does. g_free() it. */
 static gchar *kerb_chart_name(KerbFont *font, const gchar *name)
@@ -38,7 +37,7 @@ static gchar *kerb_chart_value(const KerbCalibratedLayer *layer)
 
 static void kerb_chart_layer(KerbRaster *out, KerbFont *font, const KerbCalibratedLayer *layer, int y)
 {
-    const guint8 *rgb = layer->in_float ? orange : ink;
+    const guint8 *rgb = layer->in_float ? orange : kerb_raster_ink;
     gchar *name = kerb_chart_name(font, layer->name), *value = kerb_chart_value(layer);
     const gdouble length = layer->in_float ? 1 : isnan(layer->sqnr_db) ? 0 : CLAMP(layer->sqnr_db / FULL_DB, 0, 1);
     kerb_raster_text(out, font, MARGIN_PX, y + 1, name, rgb);
@@ -54,16 +53,16 @@ gboolean kerb_calibrate_chart(const KerbCalibration *r, const gchar *output, con
     gchar *summary = kerb_calibrate_summary(r, output, labelled), **head = g_strsplit(g_strchomp(summary), "\n", -1);
     int y = MARGIN_PX, bars = MARGIN_PX + ((int)g_strv_length(head) + 2) * ROW_PX, bottom = bars + r->n_layers * ROW_PX;
     KerbRaster out;
-    kerb_raster_init(&out, 3 * MARGIN_PX + NAME_PX + BAR_PX + VALUE_PX, bottom + MARGIN_PX, background);
-    for (int i = 0; head[i]; i++, y += ROW_PX) kerb_raster_text(&out, font, MARGIN_PX, y, head[i], i ? faint : ink);
+    kerb_raster_init(&out, 3 * MARGIN_PX + NAME_PX + BAR_PX + VALUE_PX, bottom + MARGIN_PX, kerb_raster_background);
+    for (int i = 0; head[i]; i++, y += ROW_PX) kerb_raster_text(&out, font, MARGIN_PX, y, head[i], i ? kerb_raster_faint : kerb_raster_ink);
     for (int db = 0; db <= FULL_DB; db += TICK_DB) {
         gchar *tick = g_strdup_printf("%d dB", db);
         int x = MARGIN_PX + NAME_PX + db * BAR_PX / FULL_DB;
         kerb_raster_fill(&out, x, bars, 1, bottom - bars, line);
-        kerb_raster_text(&out, font, x, bars - ROW_PX, tick, faint);
+        kerb_raster_text(&out, font, x, bars - ROW_PX, tick, kerb_raster_faint);
         g_free(tick);
     }
-    kerb_raster_text(&out, font, MARGIN_PX, bars - ROW_PX, "output of the layer above its error (SQNR)", faint);
+    kerb_raster_text(&out, font, MARGIN_PX, bars - ROW_PX, "output of the layer above its error (SQNR)", kerb_raster_faint);
     for (int l = 0; l < r->n_layers; l++) kerb_chart_layer(&out, font, &r->layers[l], bars + l * ROW_PX);
     gboolean ok = kerb_raster_write_png(&out, path);
     if (!ok) kerb_say("%s cannot be written: %s.", path, g_strerror(errno));

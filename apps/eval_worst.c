@@ -13,7 +13,7 @@
 #define CAPTION_PX 24
 #define ROW_PX 22
 
-static const guint8 background[3] = { 24, 26, 30 }, ink[3] = { 232, 234, 237 }, faint[3] = { 150, 155, 163 }, void_rgb[3] = { 60, 64, 72 }, none_rgb[3] = { 0, 0, 0 };
+static const guint8 void_rgb[3] = { 60, 64, 72 }, none_rgb[3] = { 0, 0, 0 };
 static const char *const captions[] = { "frame", "prediction", "truth (grey: not judged)", "errors" };
 
 /* --------------------------------------------------------------------------------------------------------- remembering */
@@ -67,7 +67,7 @@ void kerb_eval_remember(KerbEval *e, const KerbEvalFrame *f, const KerbScores *s
     if (!e->wish->sheet || e->plain) return;
     int height = CLAMP((int)lround((gdouble)KERB_SHOT_PX * e->height / e->width), 8, 2 * KERB_SHOT_PX);
     KerbRaster *panels[] = { &shot->frame, &shot->prediction, &shot->truth, &shot->error };
-    for (gsize i = 0; i < G_N_ELEMENTS(panels); i++) kerb_raster_init(panels[i], KERB_SHOT_PX, height, background);
+    for (gsize i = 0; i < G_N_ELEMENTS(panels); i++) kerb_raster_init(panels[i], KERB_SHOT_PX, height, kerb_raster_background);
     kerb_sheet_scale_frame(f->info, f->buffer, &shot->frame);
     kerb_shot_paint(e, shot);
 }
@@ -85,7 +85,7 @@ static int kerb_worst_legend(const KerbEval *e, KerbFont *font, KerbRaster *out,
             top += ROW_PX;
         }
         if (out) kerb_raster_fill(out, left, top + 3, 16, 16, e->match.classes[c].rgb);
-        if (out) kerb_raster_text(out, font, left + 24, top + 2, e->match.classes[c].name, ink);
+        if (out) kerb_raster_text(out, font, left + 24, top + 2, e->match.classes[c].name, kerb_raster_ink);
         left += needed;
     }
     return top + ROW_PX - y;
@@ -110,13 +110,13 @@ static gboolean kerb_worst_png(const KerbEval *e, const gchar *path)
     int height = MARGIN_PX + legend + CAPTION_PX + MARGIN_PX, y = MARGIN_PX;
     for (int i = 0; i < KERB_WORST && e->worst[i].name; i++) height += CAPTION_PX + e->worst[i].frame.height_px + MARGIN_PX;
     KerbRaster out;
-    kerb_raster_init(&out, width, height, background);
+    kerb_raster_init(&out, width, height, kerb_raster_background);
     y += kerb_worst_legend(e, font, &out, MARGIN_PX, y, width - 2 * MARGIN_PX);
-    for (int i = 0; i < 4; i++) kerb_raster_text(&out, font, MARGIN_PX + i * (KERB_SHOT_PX + MARGIN_PX), y + 3, captions[i], faint);
+    for (int i = 0; i < 4; i++) kerb_raster_text(&out, font, MARGIN_PX + i * (KERB_SHOT_PX + MARGIN_PX), y + 3, captions[i], kerb_raster_faint);
     y += CAPTION_PX;
     for (int i = 0; i < KERB_WORST && e->worst[i].name; i++) {
         gchar *title = kerb_worst_title(&e->worst[i]);
-        kerb_raster_text(&out, font, MARGIN_PX, y + 3, title, ink);
+        kerb_raster_text(&out, font, MARGIN_PX, y + 3, title, kerb_raster_ink);
         kerb_worst_strip(&e->worst[i], &out, MARGIN_PX, y + CAPTION_PX);
         y += CAPTION_PX + e->worst[i].frame.height_px + MARGIN_PX;
         g_free(title);
@@ -213,7 +213,7 @@ static void kerb_page_confusion(GString *page, const KerbEval *e)
 static void kerb_page_shot(GString *page, const KerbEvalShot *shot)
 {
     KerbRaster strip;
-    kerb_raster_init(&strip, 4 * KERB_SHOT_PX + 3 * MARGIN_PX, shot->frame.height_px, background);
+    kerb_raster_init(&strip, 4 * KERB_SHOT_PX + 3 * MARGIN_PX, shot->frame.height_px, kerb_raster_background);
     kerb_worst_strip(shot, &strip, 0, 0);
     GBytes *png = kerb_raster_png(&strip);
     gchar *title = kerb_worst_title(shot);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+const guint8 kerb_raster_background[3] = { 24, 26, 30 }, kerb_raster_ink[3] = { 232, 234, 237 }, kerb_raster_faint[3] = { 150, 155, 163 };
+
 void kerb_raster_init(KerbRaster *r, int width_px, int height_px, const guint8 rgb[3])
 {
     *r = (KerbRaster){ width_px, height_px, g_malloc((gsize)width_px * (gsize)height_px * 3) };

@@ -10,6 +10,9 @@ typedef struct KerbRaster {
     guint8 *rgb; /* stride width_px * 3 */
 } KerbRaster;
 
+/* What all reports are drawn in. */
+extern const guint8 kerb_raster_background[3], kerb_raster_ink[3], kerb_raster_faint[3];
+
 void kerb_raster_init(KerbRaster *raster, int width_px, int height_px, const guint8 rgb[3]);
 void kerb_raster_clear(KerbRaster *raster);
 void kerb_raster_fill(KerbRaster *raster, int x, int y, int width_px, int height_px, const guint8 rgb[3]);

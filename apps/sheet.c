@@ -16,7 +16,7 @@
 #define SWATCH_PX 16
 #define BAR_PX 140
 
-static const guint8 background[3] = { 24, 26, 30 }, ink[3] = { 232, 234, 237 }, faint[3] = { 150, 155, 163 }, trough[3] = { 48, 52, 59 };
+static const guint8 trough[3] = { 48, 52, 59 };
 
 /* A frame and what was found in it. */
 typedef struct KerbTake {
@@ -217,7 +217,7 @@ static void kerb_sheet_legend(KerbRaster *out, int x, int y, int height_px, cons
         int left = x + shown / rows * column_px, top = y + shown % rows * ROW_PX, bar_px = columns == 1 ? BAR_PX : BAR_PX / 2;
         gdouble share = (gdouble)shares[i].pixels / ((gdouble)take->width * take->height);
         gchar *percent = g_strdup_printf("%.1f %%", share * 100);
-        const guint8 *color = shares[i].pixels ? ink : faint;
+        const guint8 *color = shares[i].pixels ? kerb_raster_ink : kerb_raster_faint;
         kerb_raster_fill(out, left, top + (ROW_PX - SWATCH_PX) / 2, SWATCH_PX, SWATCH_PX, display->enabled[label] ? display->rgb[label] : trough);
         int text_left = left + SWATCH_PX + 10, figures_right = left + column_px - bar_px - 24, bar_left = left + column_px - bar_px - 12;
         kerb_raster_text(out, font, text_left, top + 3, classes[label].name, color);
@@ -246,9 +246,9 @@ static gboolean kerb_sheet_compose(const KerbSheet *sheet, const guint8 *labels,
     kerb_options_display(sheet->options, classes, (int)(bytes / sizeof *classes), &display);
     int height = kerb_sheet_panel_height(&take->info), right = 2 * MARGIN_PX + PANEL_PX, top = TITLE_PX + CAPTION_PX, below = top + height + CAPTION_PX + MARGIN_PX;
     KerbRaster frame, panel;
-    kerb_raster_init(&frame, PANEL_PX, height, background);
-    kerb_raster_init(&panel, PANEL_PX, height, background);
-    kerb_raster_init(out, 3 * MARGIN_PX + 2 * PANEL_PX, below + height + MARGIN_PX, background);
+    kerb_raster_init(&frame, PANEL_PX, height, kerb_raster_background);
+    kerb_raster_init(&panel, PANEL_PX, height, kerb_raster_background);
+    kerb_raster_init(out, 3 * MARGIN_PX + 2 * PANEL_PX, below + height + MARGIN_PX, kerb_raster_background);
     guint8 *small = kerb_sheet_scale_labels(take, labels, PANEL_PX, height);
     gboolean ok = kerb_sheet_scale_frame(&take->info, take->frame, &frame);
     kerb_raster_paste(out, MARGIN_PX, top, &frame);
@@ -260,11 +260,11 @@ static gboolean kerb_sheet_compose(const KerbSheet *sheet, const guint8 *labels,
     KerbFont *title = kerb_font_new(18), *font = kerb_font_new(14);
     gchar *source = g_filename_display_basename(sheet->source->text), *model = g_filename_display_basename(sheet->options->model);
     gchar *text = g_strdup_printf("%s  ·  %.2f s  ·  %d × %d  ·  %s", source, (gdouble)GST_BUFFER_PTS(take->frame) / 1e9, take->info.width, take->info.height, model);
-    kerb_raster_text(out, title, MARGIN_PX, 12, text, ink);
-    kerb_raster_text(out, font, MARGIN_PX, top - 22, "frame", faint);
-    kerb_raster_text(out, font, right, top - 22, "overlay", faint);
-    kerb_raster_text(out, font, MARGIN_PX, below - 22, "mask", faint);
-    kerb_raster_text(out, font, right, below - 22, "classes and their share of the picture", faint);
+    kerb_raster_text(out, title, MARGIN_PX, 12, text, kerb_raster_ink);
+    kerb_raster_text(out, font, MARGIN_PX, top - 22, "frame", kerb_raster_faint);
+    kerb_raster_text(out, font, right, top - 22, "overlay", kerb_raster_faint);
+    kerb_raster_text(out, font, MARGIN_PX, below - 22, "mask", kerb_raster_faint);
+    kerb_raster_text(out, font, right, below - 22, "classes and their share of the picture", kerb_raster_faint);
     kerb_sheet_legend(out, right, below, height, take, labels, &display, font);
     kerb_font_free(&title);
     kerb_font_free(&font);
