@@ -111,6 +111,7 @@ static int kerb_calibrate_judge(const KerbOptions *o, const KerbCalibrateWish *w
 {
     KerbEvalWish judge = { .dataset = wish->dataset, .split = wish->split, .root = wish->labelled, .interval = 1, .labelled = TRUE };
     KerbOptions options = *o;
+    options.precision = KERB_PRECISION_F32; /* what the file says, on every processor */
     KerbDataset dataset = { 0 };
     for (int i = 0; kerb_dataset_names[i]; i++)
         if (!strcmp(kerb_dataset_names[i], wish->dataset)) judge.kind = (KerbDatasetKind)i;

@@ -200,7 +200,8 @@ typedef enum KerbColor { KERB_COLOR_AUTO, KERB_COLOR_RGB, KERB_COLOR_BGR, KERB_C
 
 /** Arithmetic of the network; kerb_devices() says which a device can do. Sums are kept in f32 (int8: i32) in all of them. */
 typedef enum KerbPrecision {
-    KERB_PRECISION_AUTO, /**< the device's first: cpu f32 (int8 where the model is quantised), cuda f16 from compute capability 7.0 on */
+    KERB_PRECISION_AUTO, /**< the device's first: cpu f32, cuda f16 from compute capability 7.0 on. Of a quantised model: int8 where that is fastest
+                              (KerbDevice.fast_int8), else the first, with tensors clipped to their ranges and not rounded (ref: as the file says) */
     KERB_PRECISION_F32,
     KERB_PRECISION_BF16,
     KERB_PRECISION_TF32, /**< f32 in memory, products of 10 bits' mantissas on tensor cores (cuda, 8.0 on) */
@@ -444,6 +445,7 @@ typedef struct KerbDevice {
     bool usable;
     char remedy[256];     /**< not usable: why, and what to do */
     char precisions[64];  /**< "f32 bf16"; the first is what auto takes */
+    bool fast_int8;       /**< auto takes int8 for a quantised model: a processor with VNNI */
     bool integrated;      /**< a GPU that shares the processor's memory (Jetson) */
     uint64_t memory_bytes;/**< of a GPU; 0: not known */
 } KerbDevice;

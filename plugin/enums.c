@@ -24,7 +24,7 @@ KERB_DEFINE_ENUM(kerb_fit_get_type, "KerbSegFit", {KERB_FIT_AUTO, "As the model 
 KERB_DEFINE_ENUM(kerb_color_get_type, "KerbSegColor", {KERB_COLOR_AUTO, "As the model card says, else RGB", "auto"},
                  {KERB_COLOR_RGB, "Channels red, green, blue", "rgb"}, {KERB_COLOR_BGR, "Channels blue, green, red", "bgr"},
                  {KERB_COLOR_GRAY, "One channel of luma", "gray"})
-KERB_DEFINE_ENUM(kerb_precision_get_type, "KerbSegPrecision", {KERB_PRECISION_AUTO, "f32 on processors (int8 where the model is quantised), f16 on GPUs", "auto"},
+KERB_DEFINE_ENUM(kerb_precision_get_type, "KerbSegPrecision", {KERB_PRECISION_AUTO, "f32 on processors (int8 where the model is quantised and the processor has VNNI), f16 on GPUs", "auto"},
                  {KERB_PRECISION_F32, "32-bit floating point", "f32"},
                  {KERB_PRECISION_BF16, "16-bit bfloat: faster where the processor or GPU has it", "bf16"},
                  {KERB_PRECISION_TF32, "32-bit floating point, multiplied on the GPU's tensor cores with 10 bits of mantissa", "tf32"},

@@ -9,7 +9,7 @@
 #include "base/trace.h"
 #include "net/graph.h"
 
-#define KERB_BACKEND_ABI 4 /* changes with any struct that crosses: a module of another number is refused with a clear message */
+#define KERB_BACKEND_ABI 5 /* changes with any struct that crosses: a module of another number is refused with a clear message */
 
 struct KerbStages; /* run/stages.h */
 typedef struct KerbNet KerbNet; /* the backend's own; opaque to everybody else */

@@ -30,6 +30,10 @@ typedef struct KerbOptimizeOptions {
 /* Runs all passes, to a fixed point where that makes sense. The graph must have been inferred. Afterwards heads are filled (unless keep_head). */
 KerbStatus kerb_graph_optimize(KerbGraph *g, const KerbOptimizeOptions *options, KerbError *error);
 
+/* Of an optimised graph, for devices that are faster in floats than in integers: tensors between QuantizeLinear and DequantizeLinear (u8, i8; constants,
+ * by tensor) are clipped to the range of the integers, and no longer rounded. Optimises again; heads stay as they are. A graph without such nodes stays. */
+KerbStatus kerb_graph_drop_rounding(KerbGraph *g, KerbError *error);
+
 /* Fills g->heads for outputs as they stand; part of stripping, callable alone (models whose head is kept). ASSET where an output cannot be
  * understood as scores or labels: the message says its shape and what is expected. */
 KerbStatus kerb_graph_find_heads(KerbGraph *g, KerbError *error);

@@ -10,6 +10,7 @@
 #include "run/installed.h"
 
 #include "base/cpu.h"
+#include "net/passes.h"
 #include "net/quantize.h"
 #include "net/ref/ref.h"
 
@@ -259,17 +260,23 @@ static bool lists(const char *words, const char *word)
     return false;
 }
 
-KerbStatus kerb_backend_precision(const KerbBackendChoice *choice, const KerbGraph *g, KerbPrecision wanted, KerbPrecision *out, KerbError *error)
+KerbStatus kerb_backend_precision(const KerbBackendChoice *choice, KerbGraph *g, KerbPrecision wanted, KerbPrecision *out, KerbError *error)
 {
     const char *can = choice->device.precisions;
+    const bool integers = wanted == KERB_PRECISION_AUTO && lists(can, "int8") && kerb_graph_is_quantised(g);
     *out = wanted;
-    if (wanted == KERB_PRECISION_AUTO && !choice->backend->stages && lists(can, "int8") && kerb_graph_is_quantised(g)) {
-        *out = KERB_PRECISION_INT8; /* on host memory; a GPU runs these as fast in its own type, and does not take all of them */
+    if (integers && choice->device.fast_int8) {
+        *out = KERB_PRECISION_INT8;
     } else if (wanted == KERB_PRECISION_AUTO) {
         *out = KERB_PRECISION_F32;
         size_t n = strcspn(can, " ");
         for (int i = 0; i < N_PRECISIONS; i++)
             if (strlen(precision_names[i]) == n && strncmp(can, precision_names[i], n) == 0) *out = (KerbPrecision)i;
+        if (integers) {
+            kerb_log(KERB_LOG_INFO, "the model is quantised, and %s is faster in %s here: tensors keep to their ranges and are not rounded; precision int8 computes in integers",
+                     choice->backend->name, precision_name(*out));
+            return kerb_graph_drop_rounding(g, error);
+        }
     } else if (!lists(can, precision_name(wanted))) {
         return kerb_fail(error, KERB_ERROR_ARGUMENT, "the backend %s cannot run in %s here; it can: %s", choice->backend->name,
                          precision_name(wanted), can);

@@ -20,9 +20,9 @@ typedef struct KerbBackendChoice {
 KerbStatus kerb_backends_choose(const char *name, int device_id, KerbBackendChoice choices[KERB_MAX_BACKENDS], int *n, KerbError *error);
 void kerb_backends_release(KerbBackendChoice *choices, int n);
 
-/* The precision to compile graph `g` for (AUTO: the device's first; a quantised model is integers on processors). ARGUMENT where the device
- * cannot do the one that is wanted. */
-KerbStatus kerb_backend_precision(const KerbBackendChoice *choice, const KerbGraph *g, KerbPrecision wanted, KerbPrecision *out, KerbError *error);
+/* The precision to compile graph `g` for, and g made ready for it: see KERB_PRECISION_AUTO, which may take the rounding out of a quantised graph. ARGUMENT
+ * where the device cannot do the precision that is wanted. */
+KerbStatus kerb_backend_precision(const KerbBackendChoice *choice, KerbGraph *g, KerbPrecision wanted, KerbPrecision *out, KerbError *error);
 
 /* "cpu (oneDNN 2.6.3, f32)". */
 void kerb_backend_text(const KerbBackendChoice *choice, KerbPrecision precision, char *text, size_t bytes);

@@ -47,12 +47,21 @@ static KerbStatus compile_on(KerbPipeline *p, const KerbBackendChoice *choice, K
     return status;
 }
 
-static KerbStatus compile_on_best(KerbPipeline *p, KerbError *error)
+static KerbStatus build(KerbPipeline *p, int net_width_px, int net_height_px, KerbError *error)
+{
+    kerb_graph_free(&p->graph);
+    KerbStatus status = kerb_model_build(p->model, net_width_px, net_height_px, NULL, &p->graph, error);
+    return status == KERB_OK ? kerb_heads_map(p->model, p->graph, net_width_px, net_height_px, p->heads, error) : status;
+}
+
+/* A choice may change the graph for its precision: each gets its own. */
+static KerbStatus compile_on_best(KerbPipeline *p, int net_width_px, int net_height_px, KerbError *error)
 {
     KerbStatus status = KERB_ERROR_INTERNAL;
     for (int i = 0; i < p->n_choices; i++) {
         KerbPrecision precision;
         KerbError reason = { 0 };
+        if ((status = build(p, net_width_px, net_height_px, error)) != KERB_OK) return status;
         status = compile_on(p, &p->choices[i], &precision, &reason);
         if (status == KERB_OK) {
             pthread_mutex_lock(&p->mutex);
@@ -92,9 +101,7 @@ KerbStatus kerb_pipeline_compile(KerbPipeline *p, int net_width_px, int net_heig
     int64_t begin = kerb_now_ns();
     kerb_pipeline_free_net(p);
     KerbStatus status = check_int8(p, error);
-    if (status == KERB_OK) status = kerb_model_build(p->model, net_width_px, net_height_px, NULL, &p->graph, error);
-    if (status == KERB_OK) status = kerb_heads_map(p->model, p->graph, net_width_px, net_height_px, p->heads, error);
-    if (status == KERB_OK) status = compile_on_best(p, error);
+    if (status == KERB_OK) status = compile_on_best(p, net_width_px, net_height_px, error);
     if (status != KERB_OK) {
         kerb_pipeline_free_net(p);
         return status;

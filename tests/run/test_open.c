@@ -535,7 +535,7 @@ static void test_words(void **state)
     kerb_drawer_free(&drawer);
 }
 
-/* auto takes a quantised model's integers; who asks for integers of a float model is told how to get them. */
+/* auto takes a quantised model's integers where they are fast, else it says that it does not; who asks for integers of a float model is told how to get them. */
 static void test_quantised(void **state)
 {
     write_model("net.onnx", &(TestModel){ .width = 64, .height = 32 });
@@ -547,12 +547,19 @@ static void test_quantised(void **state)
     c.precision = KERB_PRECISION_INT8;
     refused(&c, KERB_ERROR_ARGUMENT, devices[1].usable ? "int8|quantised|kerb calibrate --model" : "ref|int8|f32");
     c.model_file = "quantised.onnx";
-    c.precision = KERB_PRECISION_AUTO;
-    KerbPipeline *k = accepted(&c);
-    KerbStats s;
-    kerb_get_stats(k, &s);
-    expect_words(s.backend, devices[1].usable ? "cpu|int8" : "ref|f32");
-    kerb_close(&k);
+    static const KerbPrecision precisions[] = { KERB_PRECISION_AUTO, KERB_PRECISION_INT8, KERB_PRECISION_F32 };
+    const char *const words[] = { devices[1].fast_int8 ? "cpu|int8" : "cpu|f32", "cpu|int8", "cpu|f32" };
+    for (int i = 0; i < 3; i++) {
+        if (!devices[1].usable && precisions[i] == KERB_PRECISION_INT8) continue;
+        KerbStats s;
+        *said = 0;
+        c.precision = precisions[i];
+        KerbPipeline *k = accepted(&c);
+        kerb_get_stats(k, &s);
+        expect_words(s.backend, devices[1].usable ? words[i] : "ref|f32");
+        assert_int_equal(strstr(said, "not rounded") != NULL, !i && devices[1].usable && !devices[1].fast_int8);
+        kerb_close(&k);
+    }
 }
 
 int main(int argc, char **argv)

@@ -26,6 +26,7 @@ static void kerb_cpu_probe(KerbDevice *device)
     device->usable = true;
     device->remedy[0] = 0;
     snprintf(device->precisions, sizeof device->precisions, "%s", f & KERB_CPU_AVX512 ? "f32 bf16 int8" : "f32 int8");
+    device->fast_int8 = f & (KERB_CPU_AVX512_VNNI | KERB_CPU_AVX_VNNI);
 }
 
 static bool kerb_cpu_supports(const KerbGraph *g, const KerbNode *n, char *why, size_t why_bytes)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* An activation into the operator before it: Conv, ConvTranspose, arithmetic of two tensors, Gemm. That operator must have no other reader and no
- * activation yet. Float only. Order inside a convolution: act(conv + bias + residual), so an activation behind a fused residual is right too. */
+ * activation yet, but for a Clip behind a ReLU or Clip, which are one Clip. Float only. Order inside a convolution: act(conv + bias + residual), so an activation behind a fused residual is right too. */
 #include <math.h>
 
 #include "net/passes/pass.h"
@@ -58,10 +58,21 @@ static bool read_activation(const KerbGraph *g, const KerbNode *n, KerbActivatio
     return x->rank >= 2 && kerb_pass_channel_constant(g, n->inputs[1], x->rank, x->dims[1]) > 0;
 }
 
-static bool takes_activation(const KerbGraph *g, KerbNode *n, const KerbActivation *act)
+/* Clip behind `own` -> one Clip in *act. */
+static bool narrow_clip(const KerbActivation *own, KerbActivation *act)
+{
+    const bool relu = own->kind == KERB_ACT_UNARY && own->unary == KERB_UNARY_RELU;
+    if (act->kind != KERB_ACT_CLIP || (!relu && own->kind != KERB_ACT_CLIP)) return false;
+    act->lo = fmaxf(act->lo, relu ? 0 : own->lo);
+    act->hi = fminf(act->hi, relu ? INFINITY : own->hi);
+    return act->lo <= act->hi;
+}
+
+static bool takes_activation(const KerbGraph *g, KerbNode *n, KerbActivation *act)
 {
     const KerbActivation *own = n ? kerb_pass_activation(n) : NULL;
-    if (!own || own->kind != KERB_ACT_NONE || kerb_graph_uses(g, n->outputs[0]) != 1) return false;
+    if (!own || kerb_graph_uses(g, n->outputs[0]) != 1) return false;
+    if (own->kind != KERB_ACT_NONE && !narrow_clip(own, act)) return false;
     if (n->op == KERB_OP_GEMM) return act->kind != KERB_ACT_PRELU;
     return n->op != KERB_OP_BINARY || n->attrs.binary.kind <= KERB_BINARY_MAX;
 }
