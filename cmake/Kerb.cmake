@@ -100,23 +100,28 @@ endif()]] code @ONLY)
 endfunction()
 
 # Every test_*.c (tier fast) and slow_*.c (tier full) of this folder becomes a test NAME/FILE, linked with cmocka and the whole engine.
-# KERB_DATA and the built tree are in its environment. Further arguments: libraries.
+# KERB_DATA and the built tree are in its environment. Further arguments: libraries. The target NAME-tests builds them, and the module that they may load.
 function(kerb_tests name)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/test_*.c ${CMAKE_CURRENT_SOURCE_DIR}/slow_*.c)
+  add_custom_target(${name}-tests)
+  if(TARGET kerb_cpu_module)
+    add_dependencies(${name}-tests kerb_cpu_module)
+  endif()
   foreach(source IN LISTS sources)
     get_filename_component(file ${source} NAME_WE)
     set(target ${name}_${file})
     add_executable(${target} ${source})
     target_link_libraries(${target} PRIVATE kerb_static PkgConfig::CMOCKA ${ARGN})
     target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+    add_dependencies(${name}-tests ${target})
     add_test(NAME ${name}/${file} COMMAND ${target})
     kerb_test_properties(${name}/${file} ${file})
   endforeach()
 endfunction()
-# Tier, environment and a time limit for a test; `kind` starts with slow_ for the full tier.
+# Tier, environment and a time limit for a test; `kind` starts with slow_ for the full tier, whose tests begin first, so that no long one is left for the end.
 function(kerb_test_properties test kind)
   if(${kind} MATCHES "^slow_")
-    set_tests_properties(${test} PROPERTIES LABELS full TIMEOUT 600)
+    set_tests_properties(${test} PROPERTIES LABELS full TIMEOUT 600 COST 10)
   else()
     set_tests_properties(${test} PROPERTIES LABELS fast TIMEOUT 400)
   endif()
