@@ -33,5 +33,7 @@ typedef struct KerbCaseResult {
 KerbPrecision kerb_case_precision(KerbPrecision asked);
 /* Random inputs; compares every output; runs twice, so that a run that spoils memory for the next one shows. */
 KerbCaseResult kerb_case_run(const KerbGraph *g, KerbRandom *r, int threads, KerbPrecision precision);
+/* The same of a graph that passes have changed, against what it was before (`meaning`). */
+KerbCaseResult kerb_case_run_as(const KerbGraph *meaning, const KerbGraph *g, KerbRandom *r, int threads, KerbPrecision precision);
 
 #endif

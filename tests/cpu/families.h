@@ -30,5 +30,6 @@ int kerb_check_fused_choice(void);
  * ------------------------------------------------------------------------------------------------------ */
 int kerb_check_int8_convolutions(int count);
 int kerb_check_int8_others(int count);
+int kerb_check_int8_pads(int count);
 
 #endif

@@ -16,9 +16,13 @@ static void check_others(void **state)
 {
     assert_int_equal(kerb_check_int8_others(120), 0);
 }
+static void check_pads(void **state)
+{
+    assert_int_equal(kerb_check_int8_pads(60), 0);
+}
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(check_convolutions), cmocka_unit_test(check_others)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(check_convolutions), cmocka_unit_test(check_others), cmocka_unit_test(check_pads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,11 +6,16 @@
  *                hang over the end, and what it divides by depends on where the end is).
  *   MaxPool      pads with -inf: a Pad with -inf (or the lowest float), or with 0 where the input is known to be >= 0 and every window touches
  *                it. Without indices (they count in the padded picture) and ceil_mode.
- * Other readers of the Pad keep it. */
+ * Other readers of the Pad keep it.
+ *
+ * Quantised models round what they padded: Pad -> QuantizeLinear -> DequantizeLinear -> Conv. Numbers are rounded one by one, and 0 is always a number
+ * that is kept (the zero point's), so rounding and then padding is the same, bit by bit: the quantisers move in front of the Pad, where mostly some with the
+ * same scale stand already, and the window takes it. */
 #include <float.h>
 #include <math.h>
 
 #include "net/passes/pass.h"
+#include "net/quantize.h"
 
 typedef struct KerbPadding {
     double value;
@@ -42,8 +47,10 @@ static bool read_padding(const KerbGraph *g, const KerbNode *n, KerbPadding *p)
 static bool not_negative(const KerbGraph *g, uint32_t value)
 {
     KerbNode *n = kerb_pass_producer(g, value);
+    KerbQuant q;
     double lo;
     if (!n) return false;
+    if (kerb_quant_source(g, value, &q)) return q.zero == (q.dtype == KERB_I8 ? -128 : 0);
     if (n->op == KERB_OP_CLIP) return kerb_node_input(g, n, 1) && kerb_pass_scalar(g, n->inputs[1], &lo) && lo >= 0;
     if (n->op == KERB_OP_UNARY) return n->attrs.unary.kind == KERB_UNARY_RELU || n->attrs.unary.kind == KERB_UNARY_SIGMOID;
     const KerbActivation *act = kerb_pass_activation(n);
@@ -86,21 +93,79 @@ static KerbWindow *window_that_pads(const KerbGraph *g, KerbNode *n, const KerbP
     }
 }
 
+/* ---- quantisers between the Pad and its reader */
+
+/* QuantizeLinear and DequantizeLinear that keep 0. */
+typedef struct KerbRounding {
+    uint32_t quantise, dequantise; /* nodes; KERB_NO_NODE: there are none */
+    KerbQuant to, from;
+} KerbRounding;
+
+/* The Pad that `value` comes from, with what lies between; NULL: none. */
+static const KerbNode *find_pad(const KerbGraph *g, uint32_t value, KerbRounding *r)
+{
+    const KerbNode *n = kerb_pass_producer(g, value);
+    r->quantise = r->dequantise = KERB_NO_NODE;
+    if (n && kerb_quant_source(g, value, &r->from)) {
+        const KerbNode *q = kerb_pass_producer(g, n->inputs[0]);
+        if (!q || q->op != KERB_OP_QUANTIZE || !kerb_quant_of(g, q, &r->to) || r->to.zero != r->from.zero) return NULL;
+        r->quantise = (uint32_t)(q - g->nodes);
+        r->dequantise = (uint32_t)(n - g->nodes);
+        n = kerb_pass_producer(g, q->inputs[0]);
+    }
+    return n && n->op == KERB_OP_PAD ? n : NULL;
+}
+
+static bool same_integers(const KerbQuant *a, const KerbQuant *b) { return a->dtype == b->dtype && a->scale == b->scale && a->zero == b->zero; }
+
+/* What a node like `node`, whose integers are `q`, makes of x: there is one, or one is made. KERB_NO_VALUE: out of memory. */
+static uint32_t quantiser_of(KerbGraph *g, uint32_t node, const KerbQuant *q, uint32_t x)
+{
+    const KerbNode *n = &g->nodes[node];
+    for (int i = 0; i < g->n_nodes; i++) {
+        const KerbNode *m = &g->nodes[i];
+        KerbQuant other;
+        if (!m->dead && m->op == n->op && m->inputs[0] == x && kerb_quant_of(g, m, &other) && same_integers(&other, q)) return m->outputs[0];
+    }
+    const int n_inputs = n->n_inputs;
+    const uint32_t inputs[3] = { x, n->inputs[1], n_inputs > 2 ? n->inputs[2] : KERB_NO_VALUE };
+    const KerbAttrs attrs = n->attrs;
+    const uint32_t y = kerb_pass_value(g, n->outputs[0], "unpadded", g->values[n->outputs[0]].dtype);
+    const uint32_t twin = y == KERB_NO_VALUE ? KERB_NO_NODE : kerb_pass_node(g, n->op, n->name, "unpadded", n_inputs, inputs, y);
+    if (twin == KERB_NO_NODE) return KERB_NO_VALUE;
+    g->nodes[twin].attrs = attrs;
+    return y;
+}
+
+/* x, rounded as behind the Pad. */
+static uint32_t rounded(KerbGraph *g, uint32_t x, const KerbRounding *r)
+{
+    KerbQuant before;
+    if (r->quantise == KERB_NO_NODE) return x;
+    if (kerb_quant_source(g, x, &before) && same_integers(&before, &r->to) && same_integers(&before, &r->from)) return x; /* it is already */
+    x = quantiser_of(g, r->quantise, &r->to, x);
+    return x == KERB_NO_VALUE ? x : quantiser_of(g, r->dequantise, &r->from, x);
+}
+
 KerbStatus kerb_pass_fuse_pad(KerbGraph *g, int *changes, KerbError *error)
 {
-    for (int i = 0; i < g->n_nodes; i++) {
+    for (int i = 0, n_nodes = g->n_nodes; i < n_nodes; i++) { /* not those that are added */
         KerbNode *n = &g->nodes[i];
         if (n->dead || (n->op != KERB_OP_CONV && n->op != KERB_OP_MAX_POOL && n->op != KERB_OP_AVERAGE_POOL)) continue;
-        const KerbNode *pad = kerb_pass_producer(g, n->inputs[0]);
         KerbPadding p;
-        KerbWindow *w = pad && pad->op == KERB_OP_PAD && read_padding(g, pad, &p) ? window_that_pads(g, n, &p) : NULL;
+        KerbRounding r;
+        const KerbNode *pad = find_pad(g, n->inputs[0], &r);
+        if (!pad || !read_padding(g, pad, &p) || (r.quantise != KERB_NO_NODE && p.value != 0)) continue;
+        KerbWindow *w = window_that_pads(g, n, &p);
         if (!w) continue;
         for (int k = 0; k < w->n; k++) {
             w->pad_begin[k] += p.begin[k];
             w->pad_end[k] += p.end[k];
         }
         if (n->op == KERB_OP_AVERAGE_POOL) n->attrs.pool.count_include_pad = true;
-        n->inputs[0] = p.x;
+        uint32_t x = rounded(g, p.x, &r);
+        if (x == KERB_NO_VALUE) return kerb_pass_out_of_memory(error);
+        g->nodes[i].inputs[0] = x; /* nodes may lie elsewhere now */
         ++*changes;
     }
     return kerb_pass_finish(g, *changes, error);
