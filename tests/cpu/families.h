@@ -31,5 +31,7 @@ int kerb_check_fused_choice(void);
 int kerb_check_int8_convolutions(int count);
 int kerb_check_int8_others(int count);
 int kerb_check_int8_pads(int count);
+int kerb_check_int8_transposes(int count);
+int kerb_check_int8_moves(int count);
 
 #endif

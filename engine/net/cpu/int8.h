@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Quantised models (QDQ) in integers: DequantizeLinear -> node -> QuantizeLinear becomes one step from 8-bit integers to 8-bit integers.
  *
- * int8_plan.c says which nodes; int8_conv.c, int8_depthwise.c and int8_steps.c make their steps. 8-bit pictures lie channels-last. What is
+ * int8_plan.c says which nodes; int8_conv.c, int8_depthwise.c, int8_steps.c and int8_move.c make their steps. 8-bit pictures lie channels-last. What is
  * no such node sees the floats that DequantizeLinear makes; both conversions are steps here too. */
 #ifndef KERB_NET_CPU_INT8_H
 #define KERB_NET_CPU_INT8_H
@@ -19,17 +19,37 @@ typedef enum KerbInt8Kind {
     KERB_INT8_TABLE,  /* a chain of functions of one number (and numbers that are constants): 256 entries */
     KERB_INT8_BINARY, /* two pictures, or a picture and numbers by channel */
     KERB_INT8_MEAN,   /* over height and width; to integers or floats */
+    KERB_INT8_MOVE,   /* Reshape, Transpose and their like before a QuantizeLinear: moves the integers that this asks for */
 } KerbInt8Kind;
 
 /* int8_plan.c: fills c->int8, c->fused_into and slots. ARGUMENT where no convolution is quantised. */
 KerbStatus kerb_int8_plan(KerbCompiler *c);
 
-/* `to` NULL: floats, into the node's own output; else the integers that it describes. */
+/* Nodes between integers and a QuantizeLinear, the last first. */
+#define KERB_INT8_CHAIN 16
+typedef struct KerbInt8Chain {
+    uint32_t nodes[KERB_INT8_CHAIN];
+    int n;
+    KerbQuant from; /* a table's; value KERB_NO_VALUE: what is before the first node is no DequantizeLinear */
+} KerbInt8Chain;
+
+/* `to` NULL: floats, into the node's own output; else the integers that it describes. Its value is the QuantizeLinear's, or the node's own, where what
+ * follows moves them before. */
 KerbStatus kerb_int8_compile_conv(KerbCompiler *c, const KerbNode *n, const KerbQuant *to);
 KerbStatus kerb_int8_compile_mean(KerbCompiler *c, const KerbNode *n, const KerbQuant *to);
 KerbStatus kerb_int8_compile_binary(KerbCompiler *c, const KerbNode *n, const KerbQuant *to);
 KerbStatus kerb_int8_compile_concat(KerbCompiler *c, const KerbNode *n, const KerbQuant *to);
-KerbStatus kerb_int8_compile_table(KerbCompiler *c, const KerbNode *last, const KerbQuant *to);
+KerbStatus kerb_int8_compile_table(KerbCompiler *c, const KerbNode *last, const KerbInt8Chain *chain, const KerbQuant *to);
+
+/* -- int8_move.c ---- */
+
+bool kerb_int8_is_tensor(const KerbValue *v); /* int8_plan.c: of at least one axis, not empty, not huge */
+/* Does the node only move numbers (and put one number round them)? */
+bool kerb_int8_moves(const KerbGraph *g, const KerbNode *n);
+/* The chain's moves on x, which holds `to`'s integers; the last gives `to`'s value. */
+KerbStatus kerb_int8_compile_moves(KerbCompiler *c, const KerbInt8Chain *chain, const KerbOperand *x, const KerbQuant *to);
+/* kerb_cpu_place(); where `to`'s value is a node's own, which moves read: memory for its integers. */
+KerbStatus kerb_int8_place(KerbCompiler *c, const KerbQuant *to, KerbOperand *out);
 
 /* -- int8_steps.c ---- */
 
@@ -39,6 +59,7 @@ KerbStatus kerb_int8_picture(KerbCompiler *c, uint32_t id, KerbOperand *out);
 KerbStatus kerb_int8_look_up(KerbCompiler *c, const KerbNode *node, const KerbOperand *from, const KerbOperand *to, const uint8_t table[256]);
 /* from's numbers in to's integers. */
 void kerb_int8_requantise(const KerbQuant *from, const KerbQuant *to, uint8_t table[256]);
+uint8_t kerb_int8_quantised(float v, const KerbQuant *q); /* QuantizeLinear of one number */
 bool kerb_int8_same(const KerbQuant *a, const KerbQuant *b); /* type, scale, zero */
 /* f32 -> integers, or back (`back`); operands of one shape, both pictures or both dense. */
 KerbStatus kerb_int8_convert(KerbCompiler *c, const KerbNode *node, const KerbOperand *from, const KerbOperand *to, const KerbQuant *q, bool back);

@@ -360,7 +360,7 @@ KerbStatus kerb_int8_compile_conv(KerbCompiler *c, const KerbNode *n, const Kerb
     KerbStatus status = kerb_int8_fill(c, n, &end, v);
     if (!status) status = kerb_int8_picture(c, v->x.value, &o[0]);
     if (!status && residual) status = kerb_int8_residual(c, n->inputs[3], end ? end->scale : 1, v, &o[2]);
-    if (!status) status = kerb_cpu_place(c, to ? to->value : n->outputs[0], &last);
+    if (!status) status = to ? kerb_int8_place(c, to, &last) : kerb_cpu_place(c, n->outputs[0], &last);
     if (status) return status;
     o[1] = last;
     if (to && !end) {

@@ -7,13 +7,17 @@
 
 /* ---- kinds of nodes ---- */
 
-static bool kerb_int8_is_picture_value(const KerbValue *v)
+bool kerb_int8_is_tensor(const KerbValue *v)
 {
-    if (v->rank != 4) return false;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < v->rank; i++) {
         if (v->dims[i] < 1 || v->dims[i] > INT_MAX / 2) return false;
     }
-    return true;
+    return v->rank > 0;
+}
+
+static bool kerb_int8_is_picture_value(const KerbValue *v)
+{
+    return v->rank == 4 && kerb_int8_is_tensor(v);
 }
 
 static bool kerb_int8_picture_source(const KerbGraph *g, uint32_t value, KerbQuant *out)
@@ -109,28 +113,56 @@ static int kerb_int8_variable(const KerbGraph *g, const KerbNode *n)
     return variable >= 0 && g->values[n->inputs[variable]].rank == g->values[n->outputs[0]].rank ? variable : -1;
 }
 
-/* Nodes from a DequantizeLinear to QuantizeLinear `q` that a table does; only that requantises has none. */
+/* Nodes from a DequantizeLinear to QuantizeLinear `q` that a table and moves do; only that requantises has none. */
+static bool kerb_int8_table_chain(const KerbCompiler *c, int q, KerbInt8Chain *chain)
+{
+    uint32_t at = c->g->nodes[q].inputs[0];
+    bool functions = false;
+    chain->n = 0;
+    while (!kerb_quant_source(c->g, at, &chain->from)) {
+        const uint32_t producer = c->g->values[at].producer;
+        if (producer == KERB_NO_NODE || chain->n == KERB_INT8_CHAIN || c->readers[at] != 1) return false;
+        if (c->fused_into[producer] != KERB_NO_NODE && c->fused_into[producer] != (uint32_t)q) return false;
+        const KerbNode *n = &c->g->nodes[producer];
+        const bool moves = kerb_int8_moves(c->g, n);
+        const int variable = moves ? 0 : kerb_int8_variable(c->g, n);
+        if (variable < 0 || (n->op == KERB_OP_PAD && functions)) return false; /* the table comes first: it would not see the padding */
+        functions = functions || !moves;
+        chain->nodes[chain->n++] = producer;
+        at = n->inputs[variable];
+    }
+    return kerb_int8_is_tensor(&c->g->values[chain->from.value]);
+}
+
 static void kerb_int8_plan_table(KerbCompiler *c, int q)
 {
-    KerbQuant from, to;
-    const KerbNode *quantise = &c->g->nodes[q];
-    uint32_t at = quantise->inputs[0];
-    uint32_t chain[16];
-    int n = 0;
-    if (!kerb_quant_of(c->g, quantise, &to) || !kerb_int8_is_picture_value(&c->g->values[to.value])) return;
-    while (!kerb_quant_source(c->g, at, &from)) {
-        const uint32_t producer = c->g->values[at].producer;
-        const int variable = producer == KERB_NO_NODE ? -1 : kerb_int8_variable(c->g, &c->g->nodes[producer]);
-        if (variable < 0 || n == 16 || c->readers[at] != 1 || c->fused_into[producer] != KERB_NO_NODE) return;
-        chain[n++] = producer;
-        at = c->g->nodes[producer].inputs[variable];
-    }
-    if (!kerb_int8_is_picture_value(&c->g->values[from.value])) return;
+    KerbQuant to;
+    KerbInt8Chain chain;
+    if (!kerb_quant_of(c->g, &c->g->nodes[q], &to) || !kerb_int8_is_tensor(&c->g->values[to.value]) || !kerb_int8_table_chain(c, q, &chain)) return;
     c->int8[q] = KERB_INT8_TABLE;
-    for (int i = 0; i < n; i++) {
-        c->int8[chain[i]] = KERB_INT8_TABLE;
-        c->fused_into[chain[i]] = (uint32_t)q;
+    for (int i = 0; i < chain.n; i++) {
+        c->int8[chain.nodes[i]] = kerb_int8_moves(c->g, &c->g->nodes[chain.nodes[i]]) ? KERB_INT8_MOVE : KERB_INT8_TABLE;
+        c->fused_into[chain.nodes[i]] = (uint32_t)q;
     }
+}
+
+/* ---- moves ---- */
+
+/* The QuantizeLinear that follows the node, perhaps after nodes that move its result (`moves`, the last first), and nobody else reads any of it. */
+static uint32_t kerb_int8_target(const KerbCompiler *c, const KerbNode *n, KerbQuant *to, KerbInt8Chain *moves)
+{
+    uint32_t target;
+    moves->n = 0;
+    moves->from.value = KERB_NO_VALUE;
+    while ((target = kerb_quant_target(c->g, n, c->readers, c->reader, to)) == KERB_NO_NODE) {
+        const uint32_t y = n->outputs[0];
+        if (n->n_outputs != 1 || c->readers[y] != 1 || moves->n == KERB_INT8_CHAIN) return KERB_NO_NODE;
+        n = &c->g->nodes[c->reader[y]];
+        if (!kerb_int8_moves(c->g, n) || n->inputs[0] != y) return KERB_NO_NODE;
+        memmove(moves->nodes + 1, moves->nodes, (size_t)moves->n++ * sizeof *moves->nodes);
+        moves->nodes[0] = c->reader[y];
+    }
+    return target;
 }
 
 /* ---- all nodes ---- */
@@ -180,8 +212,9 @@ KerbStatus kerb_int8_plan(KerbCompiler *c)
     for (int i = 0; i < c->g->n_nodes; i++) {
         const KerbNode *n = &c->g->nodes[i];
         KerbQuant to;
+        KerbInt8Chain moves;
         if (n->dead || n->n_outputs < 1) continue;
-        const uint32_t target = kerb_quant_target(c->g, n, c->readers, c->reader, &to);
+        const uint32_t target = kerb_int8_target(c, n, &to, &moves);
         KerbInt8Kind kind = KERB_INT8_NONE;
         if (n->op == KERB_OP_CONV && kerb_int8_takes_conv(c, n))
             kind = KERB_INT8_CONV;
@@ -189,11 +222,16 @@ KerbStatus kerb_int8_plan(KerbCompiler *c)
             kind = KERB_INT8_MEAN;
         else if (target != KERB_NO_NODE)
             kind = kerb_int8_kind_between(c, n);
-        c->int8[i] = (uint8_t)kind;
         convolutions += kind == KERB_INT8_CONV;
-        if (kind == KERB_INT8_NONE || target == KERB_NO_NODE) continue;
+        if (kind == KERB_INT8_NONE) continue;
+        c->int8[i] = (uint8_t)kind;
+        if (target == KERB_NO_NODE) continue;
         c->fused_into[i] = target;
-        if (kind == KERB_INT8_CONCAT) kerb_int8_plan_slots(c, n, &to);
+        for (int k = 0; k < moves.n; k++) {
+            c->int8[moves.nodes[k]] = KERB_INT8_MOVE;
+            c->fused_into[moves.nodes[k]] = target;
+        }
+        if (kind == KERB_INT8_CONCAT && !moves.n) kerb_int8_plan_slots(c, n, &to);
     }
     for (int i = 0; i < c->g->n_nodes; i++) {
         const KerbNode *n = &c->g->nodes[i];
@@ -215,7 +253,7 @@ static KerbStatus kerb_int8_compile_moved(KerbCompiler *c, const KerbNode *n, co
     KerbOperand o[2];
     kerb_quant_source(c->g, n->inputs[0], &from);
     KerbStatus status = kerb_int8_picture(c, from.value, &o[0]);
-    if (!status) status = kerb_cpu_place(c, to->value, &o[1]);
+    if (!status) status = kerb_int8_place(c, to, &o[1]);
     if (status) return status;
     if (n->op == KERB_OP_RESIZE) return kerb_cpu_emit_resize(c, n, o, &from, to);
     if ((status = kerb_cpu_emit_max_pool(c, n, o)) || kerb_int8_same(&from, to)) return status;
@@ -250,6 +288,35 @@ static KerbStatus kerb_int8_compile_conversion(KerbCompiler *c, const KerbNode *
     return kerb_int8_convert(c, n, &o[0], &o[1], &q, back);
 }
 
+/* The node's integers as `to` says. */
+static KerbStatus kerb_int8_compile_made(KerbCompiler *c, const KerbNode *n, KerbInt8Kind kind, const KerbQuant *to)
+{
+    switch (kind) {
+    case KERB_INT8_CONV: return kerb_int8_compile_conv(c, n, to);
+    case KERB_INT8_MEAN: return kerb_int8_compile_mean(c, n, to);
+    case KERB_INT8_BINARY: return kerb_int8_compile_binary(c, n, to);
+    case KERB_INT8_CONCAT: return kerb_int8_compile_concat(c, n, to);
+    default: return kerb_int8_compile_moved(c, n, to);
+    }
+}
+
+/* A QuantizeLinear with the node `from` before it, and what moves between. */
+static KerbStatus kerb_int8_compile_target(KerbCompiler *c, uint32_t from, const KerbQuant *to)
+{
+    KerbInt8Chain moves = {.n = 0};
+    while (c->int8[from] == KERB_INT8_MOVE) {
+        moves.nodes[moves.n++] = from;
+        from = c->g->values[c->g->nodes[from].inputs[0]].producer;
+    }
+    const KerbNode *n = &c->g->nodes[from];
+    KerbQuant made = *to;
+    if (moves.n) made.value = n->outputs[0];
+    KerbStatus status = kerb_int8_compile_made(c, n, (KerbInt8Kind)c->int8[from], &made);
+    if (status || !moves.n) return status;
+    const KerbOperand x = kerb_cpu_value(c, made.value);
+    return kerb_int8_compile_moves(c, &moves, &x, to);
+}
+
 KerbStatus kerb_cpu_compile_int8(KerbCompiler *c, const KerbNode *n, bool *done)
 {
     const KerbInt8Kind own = (KerbInt8Kind)c->int8[c->node];
@@ -262,15 +329,10 @@ KerbStatus kerb_cpu_compile_int8(KerbCompiler *c, const KerbNode *n, bool *done)
     const bool fused = n->op == KERB_OP_QUANTIZE && from != KERB_NO_NODE && c->fused_into[from] == (uint32_t)c->node;
     if (own != KERB_INT8_TABLE && !fused) return kerb_int8_compile_conversion(c, n, done);
     KerbQuant to;
-    const KerbNode *f = &c->g->nodes[from];
+    KerbInt8Chain chain;
     *done = true;
     kerb_quant_of(c->g, n, &to);
-    if (own == KERB_INT8_TABLE) return kerb_int8_compile_table(c, n, &to);
-    switch ((KerbInt8Kind)c->int8[from]) {
-    case KERB_INT8_CONV: return kerb_int8_compile_conv(c, f, &to);
-    case KERB_INT8_MEAN: return kerb_int8_compile_mean(c, f, &to);
-    case KERB_INT8_BINARY: return kerb_int8_compile_binary(c, f, &to);
-    case KERB_INT8_CONCAT: return kerb_int8_compile_concat(c, f, &to);
-    default: return kerb_int8_compile_moved(c, f, &to);
-    }
+    if (own != KERB_INT8_TABLE) return kerb_int8_compile_target(c, from, &to);
+    kerb_int8_table_chain(c, c->node, &chain); /* as the plan found it */
+    return kerb_int8_compile_table(c, n, &chain, &to);
 }

@@ -17,8 +17,7 @@ static int kerb_int8_lowest(const KerbQuant *q)
     return q->dtype == KERB_I8 ? -128 : 0;
 }
 
-/* QuantizeLinear of one number. */
-static uint8_t kerb_int8_quantised(float v, const KerbQuant *q)
+uint8_t kerb_int8_quantised(float v, const KerbQuant *q)
 {
     const float r = isnan(v) ? 0 : rintf(v / q->scale), lo = (float)(kerb_int8_lowest(q) - q->zero), hi = lo + 255;
     return (uint8_t)((int)(r < lo ? lo : r > hi ? hi : r) + q->zero);
@@ -40,6 +39,18 @@ KerbStatus kerb_int8_picture(KerbCompiler *c, uint32_t id, KerbOperand *out)
     if (kerb_cpu_is_channels_last(&out->t)) return KERB_OK;
     const KerbOperand from = *out;
     KerbTensor t = kerb_tensor_channels_last(NULL, from.t.dtype, from.t.rank, from.t.dims, from.t.dims[1]);
+    KerbStatus status = kerb_cpu_temporary(c, &t, out);
+    return status ? status : kerb_cpu_copy(c, &c->g->nodes[c->node], &from, out);
+}
+
+/* The integers as a picture, or without gaps where they are none. */
+static KerbStatus kerb_int8_lain_out(KerbCompiler *c, uint32_t id, KerbOperand *out)
+{
+    const KerbOperand from = kerb_cpu_value(c, id);
+    if (from.t.rank == 4) return kerb_int8_picture(c, id, out);
+    *out = from;
+    if (kerb_tensor_is_dense(&from.t)) return KERB_OK;
+    const KerbTensor t = kerb_tensor(NULL, from.t.dtype, from.t.rank, from.t.dims);
     KerbStatus status = kerb_cpu_temporary(c, &t, out);
     return status ? status : kerb_cpu_copy(c, &c->g->nodes[c->node], &from, out);
 }
@@ -135,27 +146,30 @@ static KerbStatus kerb_int8_apply(KerbCompiler *c, const KerbNode *n, float numb
     return status;
 }
 
-KerbStatus kerb_int8_compile_table(KerbCompiler *c, const KerbNode *last, const KerbQuant *to)
+KerbStatus kerb_int8_compile_table(KerbCompiler *c, const KerbNode *last, const KerbInt8Chain *chain, const KerbQuant *to)
 {
-    KerbQuant from;
-    uint32_t chain[16], at = last->inputs[0];
-    int n = 0;
-    while (n < 16 && !kerb_quant_source(c->g, at, &from)) { /* back as the plan went */
-        const KerbNode *f = &c->g->nodes[chain[n++] = c->g->values[at].producer];
-        for (int i = 0; i < f->n_inputs; i++) {
-            if (f->inputs[i] != KERB_NO_VALUE && !kerb_value_is_constant(&c->g->values[f->inputs[i]])) at = f->inputs[i];
-        }
-    }
+    const KerbQuant *from = &chain->from;
     float numbers[256];
     uint8_t table[256];
     KerbStatus status = KERB_OK;
-    for (int i = 0; i < 256; i++) numbers[i] = kerb_int8_number(i, &from);
-    for (int i = n - 1; i >= 0 && !status; i--) status = kerb_int8_apply(c, &c->g->nodes[chain[i]], numbers);
+    int moves = 0;
+    KerbOperand o[2] = {kerb_cpu_value(c, from->value)};
+    for (int i = 0; i < 256; i++) numbers[i] = kerb_int8_number(i, from);
+    for (int i = chain->n - 1; i >= 0 && !status; i--) {
+        if (c->int8[chain->nodes[i]] == KERB_INT8_MOVE)
+            moves++;
+        else
+            status = kerb_int8_apply(c, &c->g->nodes[chain->nodes[i]], numbers);
+    }
+    if (status) return status;
+    if (moves == chain->n && moves && kerb_int8_same(from, to)) return kerb_int8_compile_moves(c, chain, &o[0], to);
     for (int i = 0; i < 256; i++) table[i] = kerb_int8_quantised(numbers[i], to);
-    KerbOperand o[2];
-    if (!status) status = kerb_int8_picture(c, from.value, &o[0]);
-    if (!status) status = kerb_cpu_place(c, to->value, &o[1]);
-    return status ? status : kerb_int8_look_up(c, last, &o[0], &o[1], table);
+    if ((status = kerb_int8_lain_out(c, from->value, &o[0]))) return status;
+    KerbTensor t = o[0].t;
+    t.dtype = to->dtype;
+    status = moves ? kerb_cpu_temporary(c, &t, &o[1]) : kerb_cpu_place(c, to->value, &o[1]);
+    if (!status) status = kerb_int8_look_up(c, last, &o[0], &o[1], table);
+    return status || !moves ? status : kerb_int8_compile_moves(c, chain, &o[1], to);
 }
 
 /* ---- conversions ---- */
@@ -283,7 +297,7 @@ KerbStatus kerb_int8_compile_binary(KerbCompiler *c, const KerbNode *n, const Ke
     }
     KerbStatus status = kerb_int8_picture(c, s->a.value, &o[0]);
     if (!status) status = kerb_int8_picture(c, s->b.value, &o[1]);
-    if (!status) status = kerb_cpu_place(c, to->value, &o[2]);
+    if (!status) status = kerb_int8_place(c, to, &o[2]);
     if (status) return status;
     const KerbTensor *y = &o[2].t;
     s->channels = (int)y->dims[1];
@@ -304,7 +318,7 @@ KerbStatus kerb_int8_compile_binary(KerbCompiler *c, const KerbNode *n, const Ke
 KerbStatus kerb_int8_compile_concat(KerbCompiler *c, const KerbNode *n, const KerbQuant *to)
 {
     KerbOperand y = c->values[to->value];
-    KerbStatus status = y.t.dtype == KERB_DTYPE_NONE ? kerb_cpu_place(c, to->value, &y) : KERB_OK;
+    KerbStatus status = y.t.dtype == KERB_DTYPE_NONE ? kerb_int8_place(c, to, &y) : KERB_OK;
     int64_t at = 0;
     for (int i = 0; i < n->n_inputs && !status; i++) {
         KerbQuant from;
@@ -374,7 +388,7 @@ KerbStatus kerb_int8_compile_mean(KerbCompiler *c, const KerbNode *n, const Kerb
     s->to.dtype = KERB_F32;
     if (to) s->to = *to;
     KerbStatus status = kerb_int8_picture(c, s->x.value, &o[0]);
-    if (!status) status = kerb_cpu_place(c, to ? to->value : n->outputs[0], &o[1]);
+    if (!status) status = to ? kerb_int8_place(c, to, &o[1]) : kerb_cpu_place(c, n->outputs[0], &o[1]);
     if (status) return status;
     s->images = (int)o[0].t.dims[0];
     s->channels = (int)o[0].t.dims[1];

@@ -24,6 +24,17 @@ static void kerb_shuffle_views(const KerbTensor *wide, const KerbTensor *deep, i
     memcpy(from_deep->strides, sd, sizeof sd);
 }
 
+KerbStatus kerb_cpu_emit_shuffle(KerbCompiler *c, const KerbNode *n, const KerbOperand *from, const KerbOperand *to)
+{
+    const bool to_space = n->op == KERB_OP_DEPTH_TO_SPACE;
+    KerbOperand x = *from, y = *to;
+    KerbTensor wide, deep;
+    kerb_shuffle_views(to_space ? &y.t : &x.t, to_space ? &x.t : &y.t, n->attrs.block.size, n->attrs.block.crd, &wide, &deep);
+    x.t = to_space ? deep : wide;
+    y.t = to_space ? wide : deep;
+    return kerb_cpu_copy(c, n, &x, &y);
+}
+
 KerbStatus kerb_cpu_compile_shuffle(KerbCompiler *c, const KerbNode *n, bool *done)
 {
     if (n->op != KERB_OP_DEPTH_TO_SPACE && n->op != KERB_OP_SPACE_TO_DEPTH) return KERB_OK;
@@ -31,13 +42,7 @@ KerbStatus kerb_cpu_compile_shuffle(KerbCompiler *c, const KerbNode *n, bool *do
     if (x.t.rank != 4 || kerb_tensor_elements(&x.t) < 1) return KERB_OK;
     *done = true;
     KerbStatus status = kerb_cpu_place(c, n->outputs[0], &y);
-    if (status) return status;
-    bool to_space = n->op == KERB_OP_DEPTH_TO_SPACE;
-    KerbTensor wide, deep;
-    kerb_shuffle_views(to_space ? &y.t : &x.t, to_space ? &x.t : &y.t, n->attrs.block.size, n->attrs.block.crd, &wide, &deep);
-    x.t = to_space ? deep : wide;
-    y.t = to_space ? wide : deep;
-    return kerb_cpu_copy(c, n, &x, &y);
+    return status ? status : kerb_cpu_emit_shuffle(c, n, &x, &y);
 }
 
 /* ---- padding with a constant ---- */

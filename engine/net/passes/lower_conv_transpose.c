@@ -9,10 +9,16 @@
  * The shuffle is DCR for one group (a pixel's channels stay together: what channels-last memory likes), CRD for several (a group's outputs stay
  * together).
  *
+ * Quantised weights and biases keep their integers, rearranged in the same way (by channel: with the channel's scale for each of its phases), so that backends
+ * with integer arithmetic find a quantised convolution.
+ *
  * Kept as ConvTranspose: strides that differ between the axes (one block size), weights that are not constant f32, groups with fewer than 8
  * channels (a depthwise one becomes a grouped convolution of 1 -> s*s channels, which no library does well), and where zeros would make
  * the work more than 4 times that of the original (k = 1, s = 4, say). */
+#include <string.h>
+
 #include "net/passes/pass.h"
+#include "net/quantize.h"
 
 #define MAX_WORK_RATIO 4.0
 #define MIN_GROUP_CHANNELS 8
@@ -77,16 +83,18 @@ static bool plan(const KerbGraph *g, const KerbNode *n, KerbLowerAxis axes[2])
 /* Where output channel oc of phase (ry, rx) lies among the convolution's outputs. */
 static int64_t shuffled(int64_t oc, int64_t channels, int64_t phase, int64_t phases, bool crd) { return crd ? oc * phases + phase : phase * channels + oc; }
 
-static uint32_t lower_weights(KerbGraph *g, uint32_t id, const KerbLowerAxis axes[2])
+/* Rearranges the weights `from` (IC, OC/g, k, k) of node `id`, floats or integers. */
+static uint32_t lower_kernel(KerbGraph *g, uint32_t id, const KerbLowerAxis axes[2], uint32_t from)
 {
-    uint32_t w_id = g->nodes[id].inputs[1];
     int64_t groups = g->nodes[id].attrs.conv.group, s = axes[0].stride, phases = s * s;
-    int64_t inputs = g->values[w_id].dims[0], per_group = g->values[w_id].dims[1], channels = per_group * groups, group_inputs = inputs / groups;
+    int64_t inputs = g->values[from].dims[0], per_group = g->values[from].dims[1], channels = per_group * groups, group_inputs = inputs / groups;
     const int64_t dims[4] = { phases * channels, group_inputs, axes[0].taps, axes[1].taps };
+    const KerbDtype dtype = g->values[from].dtype;
     void *data;
-    uint32_t lowered = kerb_pass_constant(g, w_id, "lowered", KERB_F32, 4, dims, &data); /* zeroed */
+    uint32_t lowered = kerb_pass_constant(g, from, "lowered", dtype, 4, dims, &data); /* zeroed */
     if (lowered == KERB_NO_VALUE) return lowered;
-    const KerbValue *w = &g->values[w_id];
+    const KerbValue *w = &g->values[from];
+    const size_t unit = kerb_dtype_bytes(dtype);
     int64_t kh = axes[0].kernel, kw = axes[1].kernel;
     for (int64_t i = 0, ic = 0; ic < inputs; ic++) {
         for (int64_t j = 0; j < per_group; j++) {
@@ -95,7 +103,8 @@ static uint32_t lower_weights(KerbGraph *g, uint32_t id, const KerbLowerAxis axe
                     int64_t oc = shuffled(ic / group_inputs * per_group + j, channels, phase_of(&axes[0], y) * s + phase_of(&axes[1], x), phases, groups > 1);
                     int64_t ty = (axes[0].m_max - tap_of(&axes[0], y)) / axes[0].conv_dilation;
                     int64_t tx = (axes[1].m_max - tap_of(&axes[1], x)) / axes[1].conv_dilation;
-                    ((float *)data)[((oc * group_inputs + ic % group_inputs) * axes[0].taps + ty) * axes[1].taps + tx] = (float)kerb_pass_float(w, i);
+                    int64_t at = ((oc * group_inputs + ic % group_inputs) * axes[0].taps + ty) * axes[1].taps + tx;
+                    memcpy((char *)data + (size_t)at * unit, (const char *)w->data + (size_t)i * unit, unit);
                 }
             }
         }
@@ -103,14 +112,65 @@ static uint32_t lower_weights(KerbGraph *g, uint32_t id, const KerbLowerAxis axe
     return lowered;
 }
 
-/* A vector by channel (bias, slope) for the shuffled channels. */
+static int64_t elements_of(const KerbValue *v)
+{
+    int64_t n = 0;
+    return kerb_dims_elements(v->rank, v->dims, 0, &n) ? n : 0;
+}
+
+/* A vector by channel (bias, slope, scale) for the shuffled channels; of a group's channels where it is shorter. */
 static uint32_t lower_vector(KerbGraph *g, uint32_t from, int64_t channels, int64_t phases, bool crd)
 {
     void *data;
-    uint32_t id = kerb_pass_constant(g, from, "lowered", KERB_F32, 1, (const int64_t[]){ channels * phases }, &data);
+    const KerbDtype dtype = g->values[from].dtype;
+    const int64_t dims[1] = { channels * phases }, n = elements_of(&g->values[from]);
+    uint32_t id = kerb_pass_constant(g, from, "lowered", dtype, 1, dims, &data);
+    const size_t unit = kerb_dtype_bytes(dtype);
     for (int64_t c = 0; id != KERB_NO_VALUE && c < channels; c++)
-        for (int64_t p = 0; p < phases; p++) ((float *)data)[shuffled(c, channels, p, phases, crd)] = (float)kerb_pass_float(&g->values[from], c);
+        for (int64_t p = 0; p < phases; p++)
+            memcpy((char *)data + (size_t)shuffled(c, channels, p, phases, crd) * unit, (const char *)g->values[from].data + (size_t)(c % n) * unit, unit);
     return id;
+}
+
+/* Is `v` made of integers with zero points of 0 and one scale, or `scales` of them along `axis`? */
+static bool has_integers(const KerbGraph *g, const KerbValue *v, int64_t axis, int64_t scales)
+{
+    if (!v->dequantized || !kerb_value_is_constant(&g->values[v->integers]) || !kerb_pass_f32_constant(g, v->integers_scale)) return false;
+    const KerbValue *scale = &g->values[v->integers_scale];
+    const int64_t along = v->integers_axis < 0 ? v->integers_axis + v->rank : v->integers_axis, n = elements_of(scale);
+    return scale->rank <= 1 && (n == 1 || (n == scales && along == axis)) && kerb_quant_symmetric(g, v->integers_zero);
+}
+
+/* Says that `lowered` is made of `integers`, by the scales of `from`. False: out of memory. */
+static bool keep_integers(KerbGraph *g, uint32_t from, uint32_t lowered, uint32_t integers, int64_t channels, int64_t phases, bool crd)
+{
+    uint32_t scale = g->values[from].integers_scale;
+    if (elements_of(&g->values[scale]) > 1) scale = lower_vector(g, scale, channels, phases, crd);
+    if (integers == KERB_NO_VALUE || scale == KERB_NO_VALUE) return false;
+    KerbValue *v = &g->values[lowered];
+    v->dequantized = true;
+    v->integers = integers;
+    v->integers_scale = scale;
+    v->integers_zero = KERB_NO_VALUE;
+    v->integers_axis = 0;
+    return true;
+}
+
+static uint32_t lower_weights(KerbGraph *g, uint32_t id, const KerbLowerAxis axes[2])
+{
+    const uint32_t from = g->nodes[id].inputs[1], lowered = lower_kernel(g, id, axes, from);
+    const int64_t groups = g->nodes[id].attrs.conv.group, per_group = g->values[from].dims[1], phases = axes[0].stride * axes[0].stride;
+    if (lowered == KERB_NO_VALUE || !has_integers(g, &g->values[from], 1, per_group)) return lowered;
+    const uint32_t integers = lower_kernel(g, id, axes, g->values[from].integers);
+    return keep_integers(g, from, lowered, integers, per_group * groups, phases, groups > 1) ? lowered : KERB_NO_VALUE;
+}
+
+static uint32_t lower_bias(KerbGraph *g, uint32_t from, int64_t channels, int64_t phases, bool crd)
+{
+    const uint32_t lowered = lower_vector(g, from, channels, phases, crd);
+    if (lowered == KERB_NO_VALUE || !has_integers(g, &g->values[from], 0, channels)) return lowered;
+    const uint32_t integers = lower_vector(g, g->values[from].integers, channels, phases, crd);
+    return keep_integers(g, from, lowered, integers, channels, phases, crd) ? lowered : KERB_NO_VALUE;
 }
 
 /* The Conv itself, writing `output`. */
@@ -120,7 +180,7 @@ static uint32_t lower_conv(KerbGraph *g, uint32_t id, const KerbLowerAxis axes[2
     uint32_t inputs[3] = { g->nodes[id].inputs[0], lower_weights(g, id, axes), KERB_NO_VALUE };
     int64_t phases = axes[0].stride * axes[0].stride, channels = kerb_pass_conv_outputs(g, &g->nodes[id]);
     bool has_bias = kerb_node_input(g, &g->nodes[id], 2), crd = conv.group > 1;
-    if (has_bias) inputs[2] = lower_vector(g, g->nodes[id].inputs[2], channels, phases, crd);
+    if (has_bias) inputs[2] = lower_bias(g, g->nodes[id].inputs[2], channels, phases, crd);
     if (inputs[1] == KERB_NO_VALUE || (has_bias && inputs[2] == KERB_NO_VALUE)) return KERB_NO_NODE;
     if (conv.act.kind == KERB_ACT_PRELU) {
         KerbTensor slope = kerb_value_tensor(&g->values[conv.act.slope]);
