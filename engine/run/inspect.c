@@ -82,6 +82,12 @@ static KerbStatus look(KerbInspection *x, const KerbConfig *config, KerbError *e
     KerbOptimizeOptions options = { .dump = keep_pass, .user = x };
     status = kerb_model_build(x->model, x->width_px, x->height_px, x->flags & KERB_INSPECT_PASSES ? &options : NULL, &x->graph, error);
     if (status == KERB_OK) status = kerb_heads_map(x->model, x->graph, x->width_px, x->height_px, x->heads, error);
+    if (status == KERB_OK) status = kerb_backends_choose(config->backend, config->device_id, x->choices, &x->n_backends, error);
+    for (int i = 0; i < x->n_backends && status == KERB_OK; i++) {
+        x->backends[i].choice = &x->choices[i];
+        kerb_backend_runs(x->choices[i].backend, x->graph, &x->backends[i].lacks);
+    }
+    if (status == KERB_OK && x->flags & KERB_INSPECT_PLAN) status = kerb_inspect_choose(x, config, error);
     static const KerbPlanOptions dense;
     if (status == KERB_OK) status = kerb_plan_new(&x->plan, x->graph, &dense, error);
     if (status != KERB_OK) return status;
@@ -91,12 +97,7 @@ static KerbStatus look(KerbInspection *x, const KerbConfig *config, KerbError *e
         x->n_layers++;
     }
     x->weight_bytes = kerb_graph_weight_bytes(x->graph);
-    status = kerb_backends_choose(config->backend, config->device_id, x->choices, &x->n_backends, error);
-    for (int i = 0; i < x->n_backends && status == KERB_OK; i++) {
-        x->backends[i].choice = &x->choices[i];
-        kerb_backend_runs(x->choices[i].backend, x->graph, &x->backends[i].lacks);
-    }
-    return status == KERB_OK && x->flags & KERB_INSPECT_PLAN ? kerb_inspect_plan(x, config, error) : status;
+    return x->flags & KERB_INSPECT_PLAN ? kerb_inspect_plan(x, config, error) : status;
 }
 
 static void forget(KerbInspection *x)

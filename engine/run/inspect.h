@@ -21,7 +21,8 @@ typedef struct KerbInspectBackend {
 
 /* How a backend computes the network, and how long that takes. */
 typedef struct KerbInspectPlan {
-    const KerbBackend *backend;
+    const KerbBackendChoice *choice;
+    KerbPrecision precision;
     KerbNet *net; /* NULL: not asked for */
     char text[64];
     int threads, runs;
@@ -31,7 +32,7 @@ typedef struct KerbInspectPlan {
 
 typedef struct KerbInspection {
     KerbModel *model;
-    KerbGraph *graph; /* optimised, at width x height */
+    KerbGraph *graph; /* optimised, at width x height; with a plan, as it is compiled */
     KerbPlan *plan;
     int width_px, height_px;
     bool size_is_free; /* the frames would say it: an example was taken */
@@ -50,7 +51,8 @@ typedef struct KerbInspection {
     KerbInspectPlan how;
 } KerbInspection;
 
-/* inspect_plan.c */
+/* inspect_plan.c: which backend and precision, which may change the graph; then how it runs. */
+KerbStatus kerb_inspect_choose(KerbInspection *x, const KerbConfig *config, KerbError *error);
 KerbStatus kerb_inspect_plan(KerbInspection *x, const KerbConfig *config, KerbError *error);
 void kerb_inspect_plan_free(KerbInspectPlan *plan);
 

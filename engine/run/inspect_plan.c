@@ -31,7 +31,7 @@ static KerbStatus measure(KerbInspectPlan *plan, KerbError *error)
     for (plan->runs = 0; plan->runs < LEAST_RUNS || (plan->runs < MOST_RUNS && spent < ENOUGH_NS); plan->runs++) {
         for (int i = 0; i < plan->trace.n; i++) plan->trace.spans[i].total_ns = plan->trace.spans[i].count = 0;
         int64_t start = kerb_now_ns();
-        KerbStatus status = plan->backend->run(plan->net, error);
+        KerbStatus status = plan->choice->backend->run(plan->net, error);
         if (status != KERB_OK) return status;
         int64_t ns = kerb_now_ns() - start;
         spent += ns;
@@ -44,32 +44,34 @@ static KerbStatus measure(KerbInspectPlan *plan, KerbError *error)
     return KERB_OK;
 }
 
-KerbStatus kerb_inspect_plan(KerbInspection *x, const KerbConfig *config, KerbError *error)
+KerbStatus kerb_inspect_choose(KerbInspection *x, const KerbConfig *config, KerbError *error)
 {
-    KerbInspectPlan *plan = &x->how;
     int at = 0;
     while (at < x->n_backends && x->backends[at].lacks.text) at++;
     if (at == x->n_backends) return kerb_fail(error, KERB_ERROR_UNSUPPORTED, "%s: no backend here runs all of it, so there is no plan to show", x->model->path);
-    const KerbBackendChoice *choice = x->backends[at].choice;
-    KerbPrecision precision;
-    KerbStatus status = kerb_backend_precision(choice, x->graph, config->precision, &precision, error);
-    if (status != KERB_OK) return status;
+    x->how.choice = x->backends[at].choice;
+    return kerb_backend_precision(x->how.choice, x->graph, config->precision, &x->how.precision, error);
+}
+
+KerbStatus kerb_inspect_plan(KerbInspection *x, const KerbConfig *config, KerbError *error)
+{
+    KerbInspectPlan *plan = &x->how;
+    const KerbBackend *backend = plan->choice->backend;
     cpu_set_t named, before;
     const cpu_set_t *cores = kerb_config_cores(config, &named);
     kerb_cpu_keep_to(cores, &before);
-    plan->backend = choice->backend;
     plan->threads = kerb_config_threads(config, cores);
-    kerb_backend_text(choice, precision, plan->text, sizeof plan->text);
-    KerbCompileOptions options = { .threads = plan->threads, .device_id = choice->device.id, .precision = precision, .no_tune = !config->tune, .trace = true,
+    kerb_backend_text(plan->choice, plan->precision, plan->text, sizeof plan->text);
+    KerbCompileOptions options = { .threads = plan->threads, .device_id = plan->choice->device.id, .precision = plan->precision, .no_tune = !config->tune, .trace = true,
                                    .progress = config->progress, .progress_user = config->progress_user };
-    status = plan->backend->compile(&plan->net, x->graph, &options, error);
+    KerbStatus status = backend->compile(&plan->net, x->graph, &options, error);
     if (status == KERB_OK) {
-        plan->trace = plan->backend->trace ? plan->backend->trace(plan->net) : (KerbTrace){ 0 };
+        plan->trace = backend->trace ? backend->trace(plan->net) : (KerbTrace){ 0 };
         plan->step_ns = calloc((size_t)plan->trace.n + 1, sizeof *plan->step_ns);
         if (!plan->step_ns) status = kerb_fail(error, KERB_ERROR_MEMORY, "no memory for the times of %d steps", plan->trace.n);
     }
     if (status == KERB_OK) {
-        fill(plan->backend, plan->net, x->graph);
+        fill(backend, plan->net, x->graph);
         status = measure(plan, error);
     }
     kerb_cpu_give_back(cores, &before);
@@ -78,6 +80,6 @@ KerbStatus kerb_inspect_plan(KerbInspection *x, const KerbConfig *config, KerbEr
 
 void kerb_inspect_plan_free(KerbInspectPlan *plan)
 {
-    if (plan->net) plan->backend->free(&plan->net);
+    if (plan->net) plan->choice->backend->free(&plan->net);
     free(plan->step_ns);
 }
