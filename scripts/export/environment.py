@@ -28,19 +28,3 @@ def enter(script, install=True, venv=WORK / "venv", requirements="scripts/export
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
         subprocess.run([python, "-m", "pip", "install", "-q", "-r", ROOT / requirements], check=True)
     os.execv(python, [str(python), str(script), *sys.argv[1:]])
-
-
-def peer_models(names=None):
-    """name -> (ONNX file, width, height) of the networks of peer_nets.py in build/peers, exported where missing (with random weights)."""
-    import peer_nets
-    WORK.mkdir(parents=True, exist_ok=True)
-    found = {}
-    for name, (_, width, height) in peer_nets.NETS.items():
-        path = WORK / f"{name}.onnx"
-        if names is not None and name not in names:
-            continue
-        if not path.exists():
-            print(f"exporting {name}", flush=True)
-            peer_nets.export(name, path)
-        found[name] = (path, width, height)
-    return found
