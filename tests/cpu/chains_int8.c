@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Quantised graphs of several nodes, as exporters write them, optimised and run in integers, against what they meant before on the reference: Pad
- * between quantisers, ConvTranspose, nodes that only move numbers. */
+ * between quantisers, ConvTranspose, nodes that only move numbers, means over windows and pictures. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,4 +241,59 @@ static KerbInt8Case kerb_int8_moved(KerbRandom *r)
 int kerb_check_int8_moves(int count)
 {
     return kerb_check_int8("int8 moves", count, kerb_int8_moved);
+}
+
+/* ---- means ---- */
+
+static uint32_t kerb_chain_average(KerbGraph *g, KerbRandom *r, uint32_t x)
+{
+    const KerbValue v = g->values[x];
+    KerbWindow w = {.n = 2};
+    int64_t yd[4] = {v.dims[0], v.dims[1]};
+    for (int i = 0; i < 2; i++) {
+        w.kernel[i] = kerb_random_in(r, 1, 4);
+        w.stride[i] = kerb_random_in(r, 1, 3);
+        w.dilation[i] = 1;
+        w.pad_begin[i] = kerb_random_in(r, 0, (int)w.kernel[i] - 1);
+        w.pad_end[i] = kerb_random_in(r, 0, (int)w.kernel[i] - 1);
+        yd[2 + i] = (v.dims[2 + i] + w.pad_begin[i] + w.pad_end[i] - w.kernel[i]) / w.stride[i] + 1;
+    }
+    const uint32_t y = kerb_case_value(g, 4, yd);
+    KerbPoolAttrs *a = &kerb_case_node(g, KERB_OP_AVERAGE_POOL, 1, &x, y)->attrs.pool;
+    a->window = w;
+    a->count_include_pad = kerb_random_in(r, 0, 1);
+    return y;
+}
+
+/* ReduceMean as exporters write it, with axes, and without keeping them. */
+static uint32_t kerb_chain_mean(KerbGraph *g, KerbRandom *r, uint32_t x)
+{
+    const KerbValue v = g->values[x];
+    const bool keep = kerb_random_in(r, 0, 1);
+    const int64_t axes[2] = {kerb_random_in(r, 0, 1) ? 2 : -2, kerb_random_in(r, 0, 1) ? 3 : -1}, yd[4] = {v.dims[0], v.dims[1], 1, 1};
+    uint32_t inputs[2] = {x, kerb_case_integers(g, 2, axes)};
+    const uint32_t y = kerb_case_value(g, keep ? 4 : 2, yd);
+    KerbNode *n = kerb_case_node(g, KERB_OP_REDUCE, 2, inputs, y);
+    n->attrs.reduce.kind = KERB_REDUCE_MEAN;
+    n->attrs.reduce.keepdims = keep;
+    return keep || kerb_random_in(r, 0, 1) ? y : kerb_chain_reshape(g, y, 4, yd); /* a move behind it */
+}
+
+static KerbInt8Case kerb_int8_means(KerbRandom *r)
+{
+    KerbInt8Case test = {.passes = true};
+    kerb_graph_new(&test.g, NULL);
+    KerbGraph *g = test.g;
+    const KerbQuantCase q = kerb_random_quant(r, 1), y = kerb_random_quant(r, 0.8f);
+    const int64_t dims[4] = {kerb_random_in(r, 0, 3) ? 1 : 2, kerb_random_in(r, 1, 150), kerb_random_in(r, 4, 14), kerb_random_in(r, 4, 20)};
+    uint32_t x = kerb_quantised_input(g, dims, &q);
+    x = kerb_random_in(r, 0, 3) ? kerb_chain_average(g, r, x) : kerb_chain_mean(g, r, x);
+    kerb_case_output(g, kerb_pair(g, x, &y));
+    test.step = (double)y.scale * 1.001;
+    return test;
+}
+
+int kerb_check_int8_means(int count)
+{
+    return kerb_check_int8("int8 means", count, kerb_int8_means);
 }

@@ -33,5 +33,6 @@ int kerb_check_int8_others(int count);
 int kerb_check_int8_pads(int count);
 int kerb_check_int8_transposes(int count);
 int kerb_check_int8_moves(int count);
+int kerb_check_int8_means(int count);
 
 #endif

@@ -28,10 +28,14 @@ static void check_moves(void **state)
 {
     assert_int_equal(kerb_check_int8_moves(1200), 0);
 }
+static void check_means(void **state)
+{
+    assert_int_equal(kerb_check_int8_means(600), 0);
+}
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(check_convolutions), cmocka_unit_test(check_others), cmocka_unit_test(check_pads),
-                                       cmocka_unit_test(check_transposes), cmocka_unit_test(check_moves)};
+                                       cmocka_unit_test(check_transposes), cmocka_unit_test(check_moves),       cmocka_unit_test(check_means)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

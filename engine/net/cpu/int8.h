@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Quantised models (QDQ) in integers: DequantizeLinear -> node -> QuantizeLinear becomes one step from 8-bit integers to 8-bit integers.
  *
- * int8_plan.c says which nodes; int8_conv.c, int8_depthwise.c, int8_steps.c and int8_move.c make their steps. 8-bit pictures lie channels-last. What is
+ * int8_plan.c says which nodes; int8_conv.c, int8_depthwise.c, int8_steps.c, int8_average.c and int8_move.c make
+ * their steps. 8-bit pictures lie channels-last. What is
  * no such node sees the floats that DequantizeLinear makes; both conversions are steps here too. */
 #ifndef KERB_NET_CPU_INT8_H
 #define KERB_NET_CPU_INT8_H
@@ -19,6 +20,7 @@ typedef enum KerbInt8Kind {
     KERB_INT8_TABLE,  /* a chain of functions of one number (and numbers that are constants): 256 entries */
     KERB_INT8_BINARY, /* two pictures, or a picture and numbers by channel */
     KERB_INT8_MEAN,   /* over height and width; to integers or floats */
+    KERB_INT8_AVERAGE, /* over windows */
     KERB_INT8_MOVE,   /* Reshape, Transpose and their like before a QuantizeLinear: moves the integers that this asks for */
 } KerbInt8Kind;
 
@@ -37,13 +39,24 @@ typedef struct KerbInt8Chain {
  * follows moves them before. */
 KerbStatus kerb_int8_compile_conv(KerbCompiler *c, const KerbNode *n, const KerbQuant *to);
 KerbStatus kerb_int8_compile_mean(KerbCompiler *c, const KerbNode *n, const KerbQuant *to);
+KerbStatus kerb_int8_compile_average(KerbCompiler *c, const KerbNode *n, const KerbQuant *to);
 KerbStatus kerb_int8_compile_binary(KerbCompiler *c, const KerbNode *n, const KerbQuant *to);
 KerbStatus kerb_int8_compile_concat(KerbCompiler *c, const KerbNode *n, const KerbQuant *to);
 KerbStatus kerb_int8_compile_table(KerbCompiler *c, const KerbNode *last, const KerbInt8Chain *chain, const KerbQuant *to);
 
+/* -- int8_plan.c: what all kinds ask for ---- */
+
+bool kerb_int8_is_tensor(const KerbValue *v); /* at least one axis, not empty, not huge */
+/* The integers of a picture. */
+bool kerb_int8_picture_source(const KerbGraph *g, uint32_t value, KerbQuant *out);
+
+/* -- int8_average.c ---- */
+
+bool kerb_int8_takes_mean(const KerbGraph *g, const KerbNode *n);
+bool kerb_int8_takes_average(const KerbGraph *g, const KerbNode *n);
+
 /* -- int8_move.c ---- */
 
-bool kerb_int8_is_tensor(const KerbValue *v); /* int8_plan.c: of at least one axis, not empty, not huge */
 /* Does the node only move numbers (and put one number round them)? */
 bool kerb_int8_moves(const KerbGraph *g, const KerbNode *n);
 /* The chain's moves on x, which holds `to`'s integers; the last gives `to`'s value. */

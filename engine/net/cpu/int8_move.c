@@ -143,7 +143,7 @@ KerbStatus kerb_int8_place(KerbCompiler *c, const KerbQuant *to, KerbOperand *ou
 {
     const KerbValue *v = &c->g->values[to->value];
     if (v->dtype == to->dtype) return kerb_cpu_place(c, to->value, out);
-    const KerbTensor t = kerb_tensor_channels_last(NULL, to->dtype, 4, v->dims, v->dims[1]);
+    const KerbTensor t = v->rank == 4 ? kerb_tensor_channels_last(NULL, to->dtype, 4, v->dims, v->dims[1]) : kerb_tensor(NULL, to->dtype, v->rank, v->dims);
     KerbStatus status = kerb_cpu_temporary(c, &t, out);
     if (!status) kerb_cpu_alias(c, to->value, out, &t, 0);
     return status;

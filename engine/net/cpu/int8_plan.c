@@ -20,7 +20,7 @@ static bool kerb_int8_is_picture_value(const KerbValue *v)
     return v->rank == 4 && kerb_int8_is_tensor(v);
 }
 
-static bool kerb_int8_picture_source(const KerbGraph *g, uint32_t value, KerbQuant *out)
+bool kerb_int8_picture_source(const KerbGraph *g, uint32_t value, KerbQuant *out)
 {
     return value != KERB_NO_VALUE && kerb_int8_is_picture_value(&g->values[value]) && kerb_quant_source(g, value, out);
 }
@@ -66,15 +66,6 @@ static bool kerb_int8_takes_concat(const KerbCompiler *c, const KerbNode *n)
     return true;
 }
 
-static bool kerb_int8_takes_mean(const KerbCompiler *c, const KerbNode *n)
-{
-    KerbQuant x;
-    if (n->attrs.reduce.kind != KERB_REDUCE_MEAN || !n->attrs.reduce.spatial || !n->attrs.reduce.keepdims) return false;
-    const KerbValue *y = &c->g->values[n->outputs[0]];
-    return kerb_int8_picture_source(c->g, n->inputs[0], &x) && kerb_int8_is_picture_value(y) &&
-           c->g->values[x.value].dims[2] * c->g->values[x.value].dims[3] < 1 << 23; /* sums in 32 bits */
-}
-
 /* Kinds that are taken only between integers. */
 static KerbInt8Kind kerb_int8_kind_between(KerbCompiler *c, const KerbNode *n)
 {
@@ -84,6 +75,7 @@ static KerbInt8Kind kerb_int8_kind_between(KerbCompiler *c, const KerbNode *n)
     case KERB_OP_MAX_POOL:
         return kerb_int8_picture_source(c->g, n->inputs[0], &x) && kerb_cpu_pools(c, n) ? KERB_INT8_POOL : KERB_INT8_NONE;
     case KERB_OP_RESIZE: return kerb_int8_takes_resize(c, n) ? KERB_INT8_RESIZE : KERB_INT8_NONE;
+    case KERB_OP_AVERAGE_POOL: return kerb_int8_takes_average(c->g, n) ? KERB_INT8_AVERAGE : KERB_INT8_NONE;
     case KERB_OP_CONCAT: return kerb_int8_takes_concat(c, n) ? KERB_INT8_CONCAT : KERB_INT8_NONE;
     case KERB_OP_BINARY: return kerb_int8_takes_binary(c, n) ? KERB_INT8_BINARY : KERB_INT8_NONE;
     default: return KERB_INT8_NONE;
@@ -218,7 +210,7 @@ KerbStatus kerb_int8_plan(KerbCompiler *c)
         KerbInt8Kind kind = KERB_INT8_NONE;
         if (n->op == KERB_OP_CONV && kerb_int8_takes_conv(c, n))
             kind = KERB_INT8_CONV;
-        else if (n->op == KERB_OP_REDUCE && kerb_int8_takes_mean(c, n))
+        else if (kerb_int8_takes_mean(c->g, n))
             kind = KERB_INT8_MEAN;
         else if (target != KERB_NO_NODE)
             kind = kerb_int8_kind_between(c, n);
@@ -294,6 +286,7 @@ static KerbStatus kerb_int8_compile_made(KerbCompiler *c, const KerbNode *n, Ker
     switch (kind) {
     case KERB_INT8_CONV: return kerb_int8_compile_conv(c, n, to);
     case KERB_INT8_MEAN: return kerb_int8_compile_mean(c, n, to);
+    case KERB_INT8_AVERAGE: return kerb_int8_compile_average(c, n, to);
     case KERB_INT8_BINARY: return kerb_int8_compile_binary(c, n, to);
     case KERB_INT8_CONCAT: return kerb_int8_compile_concat(c, n, to);
     default: return kerb_int8_compile_moved(c, n, to);

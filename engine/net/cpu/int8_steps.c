@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Steps on 8-bit pictures that are no convolutions: conversions, tables, arithmetic of two pictures, concatenation, means. */
+/* Steps on 8-bit pictures that are no convolutions: conversions, tables, arithmetic of two pictures, concatenation. */
 #include <math.h>
 #include <string.h>
 
@@ -236,7 +236,7 @@ void kerb_int8_store(const KerbNet *net, const KerbTensor *t, const KerbQuant *q
         net->k8->to_integers(out + i * step, in + i * channels, (size_t)(whole ? pixels * channels : channels), q->dtype == KERB_I8, q->zero, q->scale);
 }
 
-/* What the tasks of two pictures and of means see. */
+/* What the tasks of two pictures see. */
 typedef struct KerbInt8Run {
     KerbNet *net;
     KerbStep *step;
@@ -334,67 +334,4 @@ KerbStatus kerb_int8_compile_concat(KerbCompiler *c, const KerbNode *n, const Ke
         if (!(status = kerb_int8_picture(c, from.value, &x))) status = kerb_int8_look_up(c, n, &x, &slice, table);
     }
     return status;
-}
-
-/* ---- means ---- */
-
-typedef struct KerbInt8Mean {
-    KerbQuant x, to; /* to.dtype f32: floats */
-    int images, channels;
-    int64_t pixels;
-} KerbInt8Mean;
-
-#define MEAN_CHANNELS 64
-
-static void kerb_int8_mean_task(void *arg, int index, int thread)
-{
-    const KerbInt8Run *r = arg;
-    const KerbInt8Mean *s = r->step->state;
-    const KerbTensor *x = &r->step->operands[0].t, *y = &r->step->operands[1].t;
-    const int groups = (s->channels + MEAN_CHANNELS - 1) / MEAN_CHANNELS, image = index / groups, first = index % groups * MEAN_CHANNELS,
-              n = s->channels - first < MEAN_CHANNELS ? s->channels - first : MEAN_CHANNELS;
-    int32_t sums[MEAN_CHANNELS] = {0};
-    const uint8_t *in = (const uint8_t *)x->data + image * s->pixels * x->strides[3] + first;
-    const uint8_t flip = s->x.dtype == KERB_I8 ? 0x80 : 0;
-    for (int64_t i = 0; i < s->pixels; i++, in += x->strides[3]) {
-        for (int k = 0; k < n; k++) sums[k] += in[k] ^ flip;
-    }
-    const int64_t zero = s->pixels * (s->x.zero + flip);
-    for (int k = 0; k < n; k++) {
-        const float mean = (float)((double)(sums[k] - zero) * (double)s->x.scale / (double)s->pixels);
-        const ptrdiff_t at = image * y->strides[0] + (first + k) * y->strides[1];
-        if (s->to.dtype == KERB_F32)
-            ((float *)y->data)[at] = mean;
-        else
-            ((uint8_t *)y->data)[at] = kerb_int8_quantised(mean, &s->to);
-    }
-}
-static KerbStatus kerb_int8_mean_run(KerbNet *net, KerbStep *step)
-{
-    const KerbInt8Mean *s = step->state;
-    KerbInt8Run r = {net, step};
-    const int groups = (s->channels + MEAN_CHANNELS - 1) / MEAN_CHANNELS;
-    kerb_cpu_parallel(net, s->images * groups, (double)s->images * (double)s->pixels * s->channels / 4, kerb_int8_mean_task, &r);
-    return KERB_OK;
-}
-static const KerbStepKind kerb_int8_mean_step = {"int8 mean", NULL, kerb_int8_mean_run, NULL};
-
-KerbStatus kerb_int8_compile_mean(KerbCompiler *c, const KerbNode *n, const KerbQuant *to)
-{
-    KerbOperand o[2];
-    KerbInt8Mean *s = kerb_cpu_object(c, sizeof *s);
-    if (!s) return KERB_ERROR_MEMORY;
-    kerb_quant_source(c->g, n->inputs[0], &s->x);
-    s->to.dtype = KERB_F32;
-    if (to) s->to = *to;
-    KerbStatus status = kerb_int8_picture(c, s->x.value, &o[0]);
-    if (!status) status = to ? kerb_int8_place(c, to, &o[1]) : kerb_cpu_place(c, n->outputs[0], &o[1]);
-    if (status) return status;
-    s->images = (int)o[0].t.dims[0];
-    s->channels = (int)o[0].t.dims[1];
-    s->pixels = o[0].t.dims[2] * o[0].t.dims[3];
-    KerbStep *step = kerb_cpu_step(c, &kerb_int8_mean_step, n, o, 2, 0);
-    if (!step) return KERB_ERROR_MEMORY;
-    step->state = s;
-    return KERB_OK;
 }
