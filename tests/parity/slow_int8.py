@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Models quantised by ONNX Runtime's quantize_static(), on the CPU backend in integers, against ONNX Runtime.
 
-Small random networks (convolutions of all kinds, residual, pool, concatenation, resize, squeeze and excite) and models/drive-free.onnx, with u8 and
-with symmetric i8 activations, weights by tensor and by channel. The oracle is ONNX Runtime without graph optimisations, which computes QuantizeLinear
+Small random networks (convolutions of all kinds, residual, pool, concatenation, resize, squeeze and excite; padding by one side, ConvTranspose, average pools,
+shuffled channels) and models/drive-free.onnx, with u8 and with symmetric i8 activations, weights by tensor and by channel. The oracle is ONNX Runtime without graph optimisations, which computes QuantizeLinear
 and DequantizeLinear as the standard says, in floats; how often ONNX Runtime's own integer kernels agree with that is printed beside (without VNNI
 those saturate in 16 bits). Skips (77) without onnx and ONNX Runtime; KERB_PYTHON may name a Python that has them.
 """
@@ -90,6 +90,40 @@ def random_net(path, seed, height=48, width=72):
     return height, width
 
 
+def moving_net(path, seed, height=48, width=72):
+    """What numbers are moved by between convolutions: padding by one side as TensorFlow's exporters write it, ConvTranspose, shuffled channels."""
+    net = Net(seed)
+    wide = [16, 24, 32, 40][seed % 4]
+
+    def pad(x, top, left, bottom, right):
+        return net.node("Pad", [x, net.constant(np.array([0, 0, top, left, 0, 0, bottom, right], np.int64))])
+
+    def bare(x, ic, oc, group=1, stride=2):
+        w = net.random.standard_normal((oc, ic // group, 3, 3)).astype(np.float32) * (2 / (ic // group * 9)) ** 0.5
+        y = net.node("Conv", [x, net.constant(w), net.constant(np.zeros(oc, np.float32))], kernel_shape=[3, 3], strides=[stride] * 2, group=group)
+        return net.node("Relu", [y])
+
+    def up(x, ic, oc, k):  # of one group: ONNX Runtime cannot quantise the bias of several
+        w = net.random.standard_normal((ic, oc, k, k)).astype(np.float32) * (2 * 4 / (ic * k * k)) ** 0.5
+        b = net.random.standard_normal(oc).astype(np.float32) * 0.2
+        p = (k - 1) // 2
+        extra = [1, 1] if k % 2 else [0, 0]
+        y = net.node("ConvTranspose", [x, net.constant(w), net.constant(b)], kernel_shape=[k, k], strides=[2, 2], pads=[p] * 4, output_padding=extra)
+        return net.node("Relu", [y])
+
+    x = bare(pad(net.conv("x", 3, wide, k=1, act=None), 0, 0, 1, 1), wide, wide)
+    x = bare(pad(x, 1, 0, 0, 1), wide, wide, group=wide)
+    y = net.node("AveragePool", [x], kernel_shape=[3, 3], strides=[1, 1], pads=[1, 1, 1, 1], count_include_pad=seed % 2)
+    y = net.conv(y, wide, wide, k=1)
+    y = net.node("Reshape", [y, net.constant(np.array([1, 2, wide // 2, height // 4, width // 4], np.int64))])
+    y = net.node("Transpose", [y], perm=[0, 2, 1, 3, 4])
+    y = net.node("Reshape", [y, net.constant(np.array([1, wide, height // 4, width // 4], np.int64))])
+    y = up(net.conv(y, wide, wide), wide, wide, [2, 3, 4, 4][seed % 4])
+    y = up(y, wide, 16, [4, 2, 3, 2][seed % 4])
+    net.save(path, net.conv(y, 16, 6, k=1, act=None), 6, height, width)
+    return height, width
+
+
 class Frames(CalibrationDataReader):
     def __init__(self, name, arrays):
         self.feeds = iter([{name: a} for a in arrays])
@@ -130,14 +164,15 @@ def main():
     onnxruntime.set_default_logger_severity(3)
     ok = True
     with tempfile.TemporaryDirectory() as folder:
-        models = [(f"random {seed}", seed) for seed in range(4)]
+        models = [(f"random {seed}", (random_net, seed)) for seed in range(4)] + [(f"moving {seed}", (moving_net, seed)) for seed in range(4)]
         drive = os.path.join(source, "models", "drive-free.onnx")
         if os.path.exists(drive):
             models.append(("drive-free", None))
-        for name, seed in models:
-            path = os.path.join(folder, "net.onnx") if seed is not None else drive
-            random = np.random.default_rng(seed or 9)
-            height, width = random_net(path, seed) if seed is not None else (0, 0)
+        for name, made in models:
+            path = os.path.join(folder, "net.onnx") if made else drive
+            random = np.random.default_rng((made[1] if made else 0) or 9)
+            if made:
+                made[0](path, made[1])
             session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
             x = session.get_inputs()[0]
             shape = [d if isinstance(d, int) else free for d, free in zip(x.shape, (1, 3, 176, 320))]
