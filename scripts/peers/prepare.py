@@ -152,9 +152,9 @@ def prepare(net, kinds):
             try:
                 KINDS[kind][0](net)
             except Exception as error:  # whatever a converter raises: the others go on without it
-                if kind in ALWAYS:
-                    raise
                 lines = str(error).strip().splitlines() or [type(error).__name__]
+                if kind in ALWAYS:
+                    sys.exit(f"{net.name}: {kind}: {lines[0]}")
                 net.file(f"{kind}.txt").write_text(lines[0] + "\n")
                 said(f"{net.name}: {kind}: {lines[0]}")
 

@@ -124,7 +124,7 @@ def kerb_table(report):
 def markdown(report):
     settings, summary = report["settings"], summarise(report)
     lines = ["# Kerb's whole path against the network alone elsewhere", "",
-             f"{report['machine']}. {settings['rounds']} rounds in turns of {settings['seconds']:g} s. Median ms; in parentheses the agreement, how many labels of held-out frames",
+             f"{report['machine']}. Rounds: {settings['rounds']}, in turns of {settings['seconds']:g} s. Median ms; in parentheses the agreement, how many labels of held-out frames",
              "are those of ONNX Runtime with the float model in f32. Struck through: it agrees too seldom to count.", ""]
     for threads, part in sorted(summary.items(), reverse=True):
         lines += [f"## {threads_of(threads)}", "", *times_table(report, threads), "", *ratios_table(part), ""]
@@ -143,7 +143,7 @@ def chart(report, path):
     matplotlib.use("Agg")
     from matplotlib import pyplot
     summary, shown = summarise(report), ("f32", "any", "int8")
-    figure, panels = pyplot.subplots(len(summary), 1, figsize=(1.5 + 1.1 * max(len(report["nets"]), 4), 3.6 * len(summary)), squeeze=False, layout="constrained")
+    figure, panels = pyplot.subplots(len(summary), 1, figsize=(1.5 + 1.1 * max(len(report["nets"]), 5), 3.6 * len(summary)), squeeze=False, layout="constrained")
     for panel, (threads, part) in zip(panels[:, 0], sorted(summary.items(), reverse=True)):
         for i, comparison in enumerate(shown):
             mean, xs = part["means"][comparison]["mean"], [n + 0.27 * (i - 1) for n in range(len(part["nets"]))]
@@ -153,8 +153,8 @@ def chart(report, path):
         panel.axhline(1, color="black", linewidth=0.8)
         panel.set_xticks(range(len(part["nets"])), part["nets"], rotation=20, ha="right")
         panel.set_ylabel("peer's network / Kerb's whole path")
-        panel.set_title(threads_of(threads), fontsize=10)
-        panel.legend(fontsize=8)
-        panel.margins(y=0.15)
+        panel.set_title(threads_of(threads), fontsize=10, pad=24)
+        panel.legend(fontsize=8, ncols=len(shown), loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
+        panel.margins(y=0.1)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
