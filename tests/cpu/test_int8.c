@@ -18,19 +18,19 @@ static void check_others(void **state)
 }
 static void check_pads(void **state)
 {
-    assert_int_equal(kerb_check_int8_pads(60), 0);
+    assert_int_equal(kerb_check_int8_pads(40), 0);
 }
 static void check_transposes(void **state)
 {
-    assert_int_equal(kerb_check_int8_transposes(60), 0);
+    assert_int_equal(kerb_check_int8_transposes(40), 0);
 }
 static void check_moves(void **state)
 {
-    assert_int_equal(kerb_check_int8_moves(120), 0);
+    assert_int_equal(kerb_check_int8_moves(80), 0);
 }
 static void check_means(void **state)
 {
-    assert_int_equal(kerb_check_int8_means(60), 0);
+    assert_int_equal(kerb_check_int8_means(40), 0);
 }
 
 int main(void)

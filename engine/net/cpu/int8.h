@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Quantised models (QDQ) in integers: DequantizeLinear -> node -> QuantizeLinear becomes one step from 8-bit integers to 8-bit integers.
  *
- * int8_plan.c says which nodes; int8_conv.c, int8_depthwise.c, int8_steps.c, int8_average.c and int8_move.c make
- * their steps. 8-bit pictures lie channels-last. What is
- * no such node sees the floats that DequantizeLinear makes; both conversions are steps here too. */
+ * int8_plan.c says which nodes; int8_conv.c, int8_depthwise.c, int8_steps.c, int8_average.c and int8_move.c make their steps. 8-bit pictures
+ * lie channels-last. What is no such node sees the floats that DequantizeLinear makes; both conversions are steps here too. */
 #ifndef KERB_NET_CPU_INT8_H
 #define KERB_NET_CPU_INT8_H
 
@@ -13,15 +12,15 @@
 
 typedef enum KerbInt8Kind {
     KERB_INT8_NONE,
-    KERB_INT8_CONV,   /* to integers, or to floats where no QuantizeLinear follows */
-    KERB_INT8_POOL,   /* the largest */
-    KERB_INT8_CONCAT, /* along the channels */
-    KERB_INT8_RESIZE, /* nearest, linear */
-    KERB_INT8_TABLE,  /* a chain of functions of one number (and numbers that are constants): 256 entries */
-    KERB_INT8_BINARY, /* two pictures, or a picture and numbers by channel */
-    KERB_INT8_MEAN,   /* over height and width; to integers or floats */
+    KERB_INT8_CONV,    /* to integers, or to floats where no QuantizeLinear follows */
+    KERB_INT8_POOL,    /* the largest */
+    KERB_INT8_CONCAT,  /* along the channels */
+    KERB_INT8_RESIZE,  /* nearest, linear */
+    KERB_INT8_TABLE,   /* a chain of functions of one number (and numbers that are constants): 256 entries */
+    KERB_INT8_BINARY,  /* two pictures, or a picture and numbers by channel */
+    KERB_INT8_MEAN,    /* over height and width; to integers or floats */
     KERB_INT8_AVERAGE, /* over windows */
-    KERB_INT8_MOVE,   /* Reshape, Transpose and their like before a QuantizeLinear: moves the integers that this asks for */
+    KERB_INT8_MOVE,    /* Reshape, Transpose and their like before a QuantizeLinear: moves the integers that this asks for */
 } KerbInt8Kind;
 
 /* int8_plan.c: fills c->int8, c->fused_into and slots. ARGUMENT where no convolution is quantised. */
@@ -59,6 +58,8 @@ bool kerb_int8_takes_average(const KerbGraph *g, const KerbNode *n);
 
 /* Does the node only move numbers (and put one number round them)? */
 bool kerb_int8_moves(const KerbGraph *g, const KerbNode *n);
+/* *x, copied to row-major memory. */
+KerbStatus kerb_int8_dense(KerbCompiler *c, const KerbNode *n, KerbOperand *x);
 /* The chain's moves on x, which holds `to`'s integers; the last gives `to`'s value. */
 KerbStatus kerb_int8_compile_moves(KerbCompiler *c, const KerbInt8Chain *chain, const KerbOperand *x, const KerbQuant *to);
 /* kerb_cpu_place(); where `to`'s value is a node's own, which moves read: memory for its integers. */

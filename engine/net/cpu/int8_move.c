@@ -75,8 +75,7 @@ static KerbStatus kerb_int8_pad(KerbCompiler *c, const KerbNode *n, const KerbQu
     return kerb_cpu_copy(c, n, x, &middle);
 }
 
-/* Row-major memory of x's shape. */
-static KerbStatus kerb_int8_dense(KerbCompiler *c, const KerbNode *n, KerbOperand *x)
+KerbStatus kerb_int8_dense(KerbCompiler *c, const KerbNode *n, KerbOperand *x)
 {
     const KerbOperand from = *x;
     const KerbTensor t = kerb_tensor(NULL, from.t.dtype, from.t.rank, from.t.dims);
@@ -84,7 +83,7 @@ static KerbStatus kerb_int8_dense(KerbCompiler *c, const KerbNode *n, KerbOperan
     return status ? status : kerb_cpu_copy(c, n, &from, x);
 }
 
-/* Moves *x, which is then what node n gives: in memory of value `place`, if that is none KERB_NO_VALUE and a copy is needed anyway. */
+/* Moves *x, which is then what node n gives; where that copies, into the memory of value `place` (*placed), unless this is KERB_NO_VALUE. */
 static KerbStatus kerb_int8_move(KerbCompiler *c, const KerbNode *n, const KerbQuant *to, uint32_t place, KerbOperand *x, bool *placed)
 {
     const KerbValue *v = &c->g->values[n->outputs[0]];

@@ -46,13 +46,9 @@ KerbStatus kerb_int8_picture(KerbCompiler *c, uint32_t id, KerbOperand *out)
 /* The integers as a picture, or without gaps where they are none. */
 static KerbStatus kerb_int8_lain_out(KerbCompiler *c, uint32_t id, KerbOperand *out)
 {
-    const KerbOperand from = kerb_cpu_value(c, id);
-    if (from.t.rank == 4) return kerb_int8_picture(c, id, out);
-    *out = from;
-    if (kerb_tensor_is_dense(&from.t)) return KERB_OK;
-    const KerbTensor t = kerb_tensor(NULL, from.t.dtype, from.t.rank, from.t.dims);
-    KerbStatus status = kerb_cpu_temporary(c, &t, out);
-    return status ? status : kerb_cpu_copy(c, &c->g->nodes[c->node], &from, out);
+    *out = kerb_cpu_value(c, id);
+    if (out->t.rank == 4) return kerb_int8_picture(c, id, out);
+    return kerb_tensor_is_dense(&out->t) ? KERB_OK : kerb_int8_dense(c, &c->g->nodes[c->node], out);
 }
 
 /* ---- runs of numbers ---- */
