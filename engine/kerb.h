@@ -201,7 +201,7 @@ typedef enum KerbColor { KERB_COLOR_AUTO, KERB_COLOR_RGB, KERB_COLOR_BGR, KERB_C
 /** Arithmetic of the network; kerb_devices() says which a device can do. Sums are kept in f32 (int8: i32) in all of them. */
 typedef enum KerbPrecision {
     KERB_PRECISION_AUTO, /**< the device's first: cpu f32, cuda f16 from compute capability 7.0 on. Of a quantised model: int8 where that is fastest
-                              (KerbDevice.fast_int8), else the first, with tensors clipped to their ranges and not rounded (ref: as the file says) */
+                              (KerbDevice.fast_int8), else the first, and tensors are not rounded (ref: as the file says) */
     KERB_PRECISION_F32,
     KERB_PRECISION_BF16,
     KERB_PRECISION_TF32, /**< f32 in memory, products of 10 bits' mantissas on tensor cores (cuda, 8.0 on) */

@@ -31,7 +31,7 @@ typedef struct KerbOptimizeOptions {
 KerbStatus kerb_graph_optimize(KerbGraph *g, const KerbOptimizeOptions *options, KerbError *error);
 
 /* Of an optimised graph, for devices that are faster in floats than in integers: tensors between QuantizeLinear and DequantizeLinear (u8, i8; constants,
- * by tensor) are clipped to the range of the integers, and no longer rounded. Optimises again; heads stay as they are. A graph without such nodes stays. */
+ * by tensor) are no longer rounded; ranges that begin or end at 0 stay as clips. Optimises again; heads stay as they are. A graph without such nodes stays. */
 KerbStatus kerb_graph_drop_rounding(KerbGraph *g, KerbError *error);
 
 /* Fills g->heads for outputs as they stand; part of stripping, callable alone (models whose head is kept). ASSET where an output cannot be

@@ -273,7 +273,7 @@ KerbStatus kerb_backend_precision(const KerbBackendChoice *choice, KerbGraph *g,
         for (int i = 0; i < N_PRECISIONS; i++)
             if (strlen(precision_names[i]) == n && strncmp(can, precision_names[i], n) == 0) *out = (KerbPrecision)i;
         if (integers) {
-            kerb_log(KERB_LOG_INFO, "the model is quantised, and %s is faster in %s here: tensors keep to their ranges and are not rounded; precision int8 computes in integers",
+            kerb_log(KERB_LOG_INFO, "the model is quantised, and %s is faster in %s here: tensors are not rounded; precision int8 computes in integers",
                      choice->backend->name, precision_name(*out));
             return kerb_graph_drop_rounding(g, error);
         }

@@ -160,3 +160,17 @@ KerbCaseResult kerb_case_run_as(const KerbGraph *meaning, const KerbGraph *g, Ke
     kerb_arena_free(&arena);
     return result;
 }
+
+int kerb_case_left_to_ref(const KerbGraph *g)
+{
+    const KerbBackend *backend = kerb_backend(KERB_BACKEND_ABI, NULL);
+    const KerbCompileOptions options = {.threads = 1, .precision = KERB_PRECISION_F32, .no_tune = true, .trace = true};
+    KerbNet *net = NULL;
+    int left = 0;
+    if (strcmp(backend->name, "cpu") != 0 || backend->compile(&net, g, &options, NULL)) return 0;
+    const KerbTrace trace = backend->trace(net);
+    for (int i = 0; i < trace.n; i++) left |= strncmp(trace.spans[i].name, "ref ", 4) == 0;
+    if (left) printf("a step is left to the reference\n");
+    backend->free(&net);
+    return left;
+}

@@ -35,5 +35,7 @@ KerbPrecision kerb_case_precision(KerbPrecision asked);
 KerbCaseResult kerb_case_run(const KerbGraph *g, KerbRandom *r, int threads, KerbPrecision precision);
 /* The same of a graph that passes have changed, against what it was before (`meaning`). */
 KerbCaseResult kerb_case_run_as(const KerbGraph *meaning, const KerbGraph *g, KerbRandom *r, int threads, KerbPrecision precision);
+/* 1 and a line if the backend cpu has the reference compute a step of the graph, which is slow; else 0, as of other backends. */
+int kerb_case_left_to_ref(const KerbGraph *g);
 
 #endif

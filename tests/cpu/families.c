@@ -564,12 +564,15 @@ int kerb_check_softmax_and_means(int count)
             int64_t yd[4] = {1, dims[1], 1, 1}, axes[2] = {2, 3};
             uint32_t in[2] = {x, kerb_case_integers(g, 2, axes)};
             y = kerb_case_value(g, 4, yd);
-            KerbNode *n = kerb_case_node(g, KERB_OP_REDUCE, 2, in, y);
+            const bool spatial = kerb_random_in(&r, 0, 1); /* GlobalAveragePool; else ReduceMean */
+            KerbNode *n = kerb_case_node(g, KERB_OP_REDUCE, spatial ? 1 : 2, in, y);
+            n->attrs.reduce.spatial = spatial;
             n->attrs.reduce.kind = kerb_random_in(&r, 0, 1) ? KERB_REDUCE_MEAN : KERB_REDUCE_SUM;
             n->attrs.reduce.keepdims = true;
         }
         kerb_case_output(g, y);
         failed += kerb_report("softmax and means", i, g, kerb_case_run(g, &r, 1 + i % 3, KERB_PRECISION_F32), 1e-5);
+        failed += kerb_case_left_to_ref(g);
         kerb_graph_free(&g);
     }
     printf("softmax and means: %d cases, %d failed\n", count, failed);

@@ -158,6 +158,7 @@ bool kerb_cpu_resizes(const KerbCompiler *c, const KerbNode *n); /* does kerb_cp
 KerbStatus kerb_cpu_emit_resize(KerbCompiler *c, const KerbNode *n, const KerbOperand o[2], const KerbQuant *from, const KerbQuant *to);
 bool kerb_cpu_pools(KerbCompiler *c, const KerbNode *n); /* a largest one without indices? */
 KerbStatus kerb_cpu_emit_max_pool(KerbCompiler *c, const KerbNode *n, const KerbOperand o[2]);
+bool kerb_cpu_reduces_picture(const KerbGraph *g, const KerbNode *n); /* a REDUCE over height and width of a picture? */
 KerbStatus kerb_cpu_emit_shuffle(KerbCompiler *c, const KerbNode *n, const KerbOperand *x, const KerbOperand *y); /* any type and strides */
 
 /* -- activation.c

@@ -40,21 +40,12 @@ static void kerb_int8_divide(float means[CHANNELS], const int32_t sums[CHANNELS]
 
 /* ---- whole pictures ---- */
 
-static bool kerb_int8_is_spatial(const KerbGraph *g, const KerbNode *n)
-{
-    int64_t axes[KERB_MAX_RANK];
-    if (n->attrs.reduce.spatial) return true;
-    if (!kerb_node_input(g, n, 1) || kerb_value_integers(kerb_node_input(g, n, 1), axes, KERB_MAX_RANK) != 2) return false;
-    const int64_t a = axes[0] < 0 ? axes[0] + 4 : axes[0], b = axes[1] < 0 ? axes[1] + 4 : axes[1];
-    return a + b == 5 && a * b == 6;
-}
-
 bool kerb_int8_takes_mean(const KerbGraph *g, const KerbNode *n)
 {
     KerbQuant x;
     if (n->op != KERB_OP_REDUCE || n->attrs.reduce.kind != KERB_REDUCE_MEAN || !kerb_int8_picture_source(g, n->inputs[0], &x)) return false;
     const KerbValue *v = &g->values[x.value], *y = &g->values[n->outputs[0]];
-    return kerb_int8_is_spatial(g, n) && (y->rank == 2 || y->rank == 4) && kerb_int8_is_tensor(y) && v->dims[2] * v->dims[3] < 1 << 23; /* sums in 32 bits */
+    return kerb_cpu_reduces_picture(g, n) && (y->rank == 2 || y->rank == 4) && kerb_int8_is_tensor(y) && v->dims[2] * v->dims[3] < 1 << 23; /* sums in 32 bits */
 }
 
 static void kerb_int8_mean_task(void *arg, int index, int thread)

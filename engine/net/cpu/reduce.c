@@ -53,14 +53,22 @@ static KerbStatus kerb_reduce_run(KerbNet *net, KerbStep *step)
 }
 static const KerbStepKind kerb_reduce_step = {"reduce", NULL, kerb_reduce_run, NULL};
 
+bool kerb_cpu_reduces_picture(const KerbGraph *g, const KerbNode *n)
+{
+    int64_t axes[KERB_MAX_RANK];
+    if (kerb_node_input(g, n, 0)->rank != 4) return false;
+    if (n->attrs.reduce.spatial) return true;
+    if (!kerb_node_input(g, n, 1) || kerb_value_integers(kerb_node_input(g, n, 1), axes, KERB_MAX_RANK) != 2) return false;
+    const int64_t a = axes[0] < 0 ? axes[0] + 4 : axes[0], b = axes[1] < 0 ? axes[1] + 4 : axes[1];
+    return a + b == 5 && a * b == 6;
+}
+
 KerbStatus kerb_cpu_compile_reduce(KerbCompiler *c, const KerbNode *n, bool *done)
 {
     if (n->op != KERB_OP_REDUCE || (n->attrs.reduce.kind != KERB_REDUCE_MEAN && n->attrs.reduce.kind != KERB_REDUCE_SUM)) return KERB_OK;
-    const KerbValue *x = kerb_node_input(c->g, n, 0), *axes_value = kerb_node_input(c->g, n, 1), *y = &c->g->values[n->outputs[0]];
-    int64_t axes[KERB_MAX_RANK];
-    if (x->rank != 4 || x->dtype != KERB_F32 || !axes_value || kerb_value_integers(axes_value, axes, KERB_MAX_RANK) != 2) return KERB_OK;
-    int64_t a = axes[0] < 0 ? axes[0] + 4 : axes[0], b = axes[1] < 0 ? axes[1] + 4 : axes[1];
-    if (a + b != 5 || a * b != 6 || x->dims[2] * x->dims[3] < 1 || x->dims[0] * x->dims[1] < 1 || x->dims[0] > 64) return KERB_OK;
+    const KerbValue *x = kerb_node_input(c->g, n, 0), *y = &c->g->values[n->outputs[0]];
+    if (x->dtype != KERB_F32 || !kerb_cpu_reduces_picture(c->g, n)) return KERB_OK;
+    if (x->dims[2] * x->dims[3] < 1 || x->dims[0] * x->dims[1] < 1 || x->dims[0] > 64) return KERB_OK;
     *done = true;
     KerbOperand o[2];
     KerbStatus status = kerb_cpu_picture(c, n->inputs[0], KERB_DTYPE_NONE, &o[0]);

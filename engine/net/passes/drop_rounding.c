@@ -2,8 +2,8 @@
 /* A quantised model (QDQ) as the float model that it stands for, for devices that are faster in floats than in 8-bit integers. What QuantizeLinear and
  * DequantizeLinear do to a tensor is to round it and to clip it to the range of the integers; the rounding goes.
  *
- * The clip stays, as tools leave out an activation whose work the range does (a ReLU before u8 with zero point 0); convolutions take it for nothing. It
- * goes where nothing can be outside, and for the graph's inputs, which nobody activates. */
+ * The clip stays where the range begins or ends at 0, as tools leave out a ReLU whose work such a range does; convolutions take it for nothing. It goes
+ * where nothing can be outside, for the graph's inputs, which nobody activates, and from ranges on both sides of 0: there it only cuts off what is rare. */
 #include <math.h>
 
 #include "net/passes/pass.h"
@@ -112,8 +112,8 @@ static KerbStatus loosen(KerbGraph *g, uint32_t node, const KerbQuant *q, KerbEr
     const int least = q->dtype == KERB_U8 ? 0 : -128;
     const double scale = (double)q->scale;
     const Range to = {scale * (least - q->zero), scale * (least + 255 - q->zero)}, from = range_of(g, x, MAX_MOVES);
-    const bool inside = from.lo >= to.lo - scale / 2 && from.hi <= to.hi + scale / 2;
-    if (!inside && kerb_pass_producer(g, x)) {
+    const bool inside = from.lo >= to.lo - scale / 2 && from.hi <= to.hi + scale / 2, activates = to.lo >= 0 || to.hi <= 0;
+    if (activates && !inside && kerb_pass_producer(g, x)) {
         const uint32_t lo = bound(g, x, "lo", to.lo), hi = bound(g, x, "hi", to.hi);
         y = kerb_pass_value(g, x, "clipped", KERB_F32);
         if (lo == KERB_NO_VALUE || hi == KERB_NO_VALUE || y == KERB_NO_VALUE ||
