@@ -150,7 +150,7 @@ static uint32_t kerb_chain_reshape(KerbGraph *g, uint32_t x, int rank, const int
 static uint32_t kerb_chain_transpose(KerbGraph *g, KerbRandom *r, uint32_t x)
 {
     const KerbValue v = g->values[x];
-    int64_t perm[KERB_MAX_RANK], dims[KERB_MAX_RANK];
+    int64_t perm[KERB_MAX_RANK] = {0}, dims[KERB_MAX_RANK];
     for (int i = 0; i < v.rank; i++) {
         const int at = kerb_random_in(r, 0, i);
         perm[i] = perm[at];

@@ -10,7 +10,7 @@
 
 static void check_fused(void **state)
 {
-    assert_int_equal(kerb_check_fused(60), 0);
+    assert_int_equal(kerb_check_fused(24), 0);
 }
 static void check_fused_choice(void **state)
 {
