@@ -23,6 +23,16 @@ bool kerb_quant_of(const KerbGraph *g, const KerbNode *n, KerbQuant *out)
     return true;
 }
 
+bool kerb_quant_same(const KerbQuant *a, const KerbQuant *b)
+{
+    return a->dtype == b->dtype && a->scale == b->scale && a->zero == b->zero;
+}
+
+int kerb_quant_lowest(const KerbQuant *q)
+{
+    return q->dtype == KERB_I8 ? -128 : 0;
+}
+
 bool kerb_quant_source(const KerbGraph *g, uint32_t value, KerbQuant *out)
 {
     const KerbValue *v = kerb_graph_value(g, value);

@@ -20,6 +20,10 @@ typedef struct KerbQuant {
 
 /* Of a QUANTIZE or DEQUANTIZE node; false, *out as it was: any other node, by axis or block, scales that are computed, other integers. */
 bool kerb_quant_of(const KerbGraph *g, const KerbNode *n, KerbQuant *out);
+/* Type, scale and zero point of both are the same. */
+bool kerb_quant_same(const KerbQuant *a, const KerbQuant *b);
+/* The least integer of its type; there are 256. */
+int kerb_quant_lowest(const KerbQuant *q);
 /* The integers that a computed value is made of by a DequantizeLinear. */
 bool kerb_quant_source(const KerbGraph *g, uint32_t value, KerbQuant *out);
 /* The QuantizeLinear that is the only reader of the node's only result, or KERB_NO_NODE. `readers` and `reader`: kerb_readers_count(). */

@@ -74,7 +74,6 @@ KerbStatus kerb_int8_look_up(KerbCompiler *c, const KerbNode *node, const KerbOp
 /* from's numbers in to's integers. */
 void kerb_int8_requantise(const KerbQuant *from, const KerbQuant *to, uint8_t table[256]);
 uint8_t kerb_int8_quantised(float v, const KerbQuant *q); /* QuantizeLinear of one number */
-bool kerb_int8_same(const KerbQuant *a, const KerbQuant *b); /* type, scale, zero */
 /* f32 -> integers, or back (`back`); operands of one shape, both pictures or both dense. */
 KerbStatus kerb_int8_convert(KerbCompiler *c, const KerbNode *node, const KerbOperand *from, const KerbOperand *to, const KerbQuant *q, bool back);
 /* `pixels` of picture t, from number `pixel` of all images' on, as floats without gaps; and back. */

@@ -189,7 +189,7 @@ static void kerb_int8_plan_slots(KerbCompiler *c, const KerbNode *n, const KerbQ
         KerbQuant x;
         kerb_quant_source(c->g, n->inputs[i], &x);
         const KerbValue *v = &c->g->values[x.value];
-        if (kerb_int8_same(&x, to) && v->producer != KERB_NO_NODE && c->slot[x.value] == KERB_NO_VALUE &&
+        if (kerb_quant_same(&x, to) && v->producer != KERB_NO_NODE && c->slot[x.value] == KERB_NO_VALUE &&
             c->readers[x.value] < KERB_READERS_KEPT) {
             c->slot[x.value] = to->value;
             c->slot_channel[x.value] = channel;
@@ -248,7 +248,7 @@ static KerbStatus kerb_int8_compile_moved(KerbCompiler *c, const KerbNode *n, co
     if (!status) status = kerb_int8_place(c, to, &o[1]);
     if (status) return status;
     if (n->op == KERB_OP_RESIZE) return kerb_cpu_emit_resize(c, n, o, &from, to);
-    if ((status = kerb_cpu_emit_max_pool(c, n, o)) || kerb_int8_same(&from, to)) return status;
+    if ((status = kerb_cpu_emit_max_pool(c, n, o)) || kerb_quant_same(&from, to)) return status;
     uint8_t table[256];
     kerb_int8_requantise(&from, to, table); /* rising, so the largest stays it */
     return kerb_int8_look_up(c, n, NULL, &o[1], table);

@@ -7,19 +7,9 @@
 #include "net/cpu/int8.h"
 #include "net/ref/ref.h"
 
-bool kerb_int8_same(const KerbQuant *a, const KerbQuant *b)
-{
-    return a->dtype == b->dtype && a->scale == b->scale && a->zero == b->zero;
-}
-
-static int kerb_int8_lowest(const KerbQuant *q)
-{
-    return q->dtype == KERB_I8 ? -128 : 0;
-}
-
 uint8_t kerb_int8_quantised(float v, const KerbQuant *q)
 {
-    const float r = isnan(v) ? 0 : rintf(v / q->scale), lo = (float)(kerb_int8_lowest(q) - q->zero), hi = lo + 255;
+    const float r = isnan(v) ? 0 : rintf(v / q->scale), lo = (float)(kerb_quant_lowest(q) - q->zero), hi = lo + 255;
     return (uint8_t)((int)(r < lo ? lo : r > hi ? hi : r) + q->zero);
 }
 
@@ -158,7 +148,7 @@ KerbStatus kerb_int8_compile_table(KerbCompiler *c, const KerbNode *last, const 
             status = kerb_int8_apply(c, &c->g->nodes[chain->nodes[i]], numbers);
     }
     if (status) return status;
-    if (moves == chain->n && moves && kerb_int8_same(from, to)) return kerb_int8_compile_moves(c, chain, &o[0], to);
+    if (moves == chain->n && moves && kerb_quant_same(from, to)) return kerb_int8_compile_moves(c, chain, &o[0], to);
     for (int i = 0; i < 256; i++) table[i] = kerb_int8_quantised(numbers[i], to);
     if ((status = kerb_int8_lain_out(c, from->value, &o[0]))) return status;
     KerbTensor t = o[0].t;

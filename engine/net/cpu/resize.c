@@ -163,7 +163,7 @@ KerbStatus kerb_cpu_emit_resize(KerbCompiler *c, const KerbNode *n, const KerbOp
     if (from) {
         s->from = *from;
         s->to = *to;
-        s->rescale = s->nearest && !kerb_int8_same(from, to);
+        s->rescale = s->nearest && !kerb_quant_same(from, to);
         if (s->rescale) kerb_int8_requantise(from, to, s->table);
         if (!s->nearest) s->bytes_a_thread = ((size_t)(2 * s->iw + y->dims[3]) * (size_t)s->c * sizeof(float) + 63) / 64 * 64;
     }

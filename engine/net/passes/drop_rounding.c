@@ -92,7 +92,7 @@ static bool only_rounds(const KerbGraph *g, const KerbQuant *q)
         const KerbNode *n = &g->nodes[i];
         KerbQuant back;
         if (n->dead || n->op != KERB_OP_DEQUANTIZE || n->inputs[0] != q->value || g->values[n->outputs[0]].dtype != KERB_F32) continue;
-        readers += kerb_quant_of(g, n, &back) && back.dtype == q->dtype && back.scale == q->scale && back.zero == q->zero;
+        readers += kerb_quant_of(g, n, &back) && kerb_quant_same(&back, q);
     }
     return readers && readers == kerb_graph_uses(g, q->value);
 }
@@ -109,7 +109,7 @@ static uint32_t bound(KerbGraph *g, uint32_t named_after, const char *suffix, do
 static KerbStatus loosen(KerbGraph *g, uint32_t node, const KerbQuant *q, KerbError *error)
 {
     uint32_t x = g->nodes[node].inputs[0], y = x;
-    const int least = q->dtype == KERB_U8 ? 0 : -128;
+    const int least = kerb_quant_lowest(q);
     const double scale = (double)q->scale;
     const Range to = {scale * (least - q->zero), scale * (least + 255 - q->zero)}, from = range_of(g, x, MAX_MOVES);
     const bool inside = from.lo >= to.lo - scale / 2 && from.hi <= to.hi + scale / 2, activates = to.lo >= 0 || to.hi <= 0;

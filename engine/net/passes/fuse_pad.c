@@ -50,7 +50,7 @@ static bool not_negative(const KerbGraph *g, uint32_t value)
     KerbQuant q;
     double lo;
     if (!n) return false;
-    if (kerb_quant_source(g, value, &q)) return q.zero == (q.dtype == KERB_I8 ? -128 : 0);
+    if (kerb_quant_source(g, value, &q)) return q.zero == kerb_quant_lowest(&q);
     if (n->op == KERB_OP_CLIP) return kerb_node_input(g, n, 1) && kerb_pass_scalar(g, n->inputs[1], &lo) && lo >= 0;
     if (n->op == KERB_OP_UNARY) return n->attrs.unary.kind == KERB_UNARY_RELU || n->attrs.unary.kind == KERB_UNARY_SIGMOID;
     const KerbActivation *act = kerb_pass_activation(n);
@@ -116,8 +116,6 @@ static const KerbNode *find_pad(const KerbGraph *g, uint32_t value, KerbRounding
     return n && n->op == KERB_OP_PAD ? n : NULL;
 }
 
-static bool same_integers(const KerbQuant *a, const KerbQuant *b) { return a->dtype == b->dtype && a->scale == b->scale && a->zero == b->zero; }
-
 /* What a node like `node`, whose integers are `q`, makes of x: there is one, or one is made. KERB_NO_VALUE: out of memory. */
 static uint32_t quantiser_of(KerbGraph *g, uint32_t node, const KerbQuant *q, uint32_t x)
 {
@@ -125,7 +123,7 @@ static uint32_t quantiser_of(KerbGraph *g, uint32_t node, const KerbQuant *q, ui
     for (int i = 0; i < g->n_nodes; i++) {
         const KerbNode *m = &g->nodes[i];
         KerbQuant other;
-        if (!m->dead && m->op == n->op && m->inputs[0] == x && kerb_quant_of(g, m, &other) && same_integers(&other, q)) return m->outputs[0];
+        if (!m->dead && m->op == n->op && m->inputs[0] == x && kerb_quant_of(g, m, &other) && kerb_quant_same(&other, q)) return m->outputs[0];
     }
     const int n_inputs = n->n_inputs;
     const uint32_t inputs[3] = { x, n->inputs[1], n_inputs > 2 ? n->inputs[2] : KERB_NO_VALUE };
@@ -142,7 +140,7 @@ static uint32_t rounded(KerbGraph *g, uint32_t x, const KerbRounding *r)
 {
     KerbQuant before;
     if (r->quantise == KERB_NO_NODE) return x;
-    if (kerb_quant_source(g, x, &before) && same_integers(&before, &r->to) && same_integers(&before, &r->from)) return x; /* it is already */
+    if (kerb_quant_source(g, x, &before) && kerb_quant_same(&before, &r->to) && kerb_quant_same(&before, &r->from)) return x; /* it is already */
     x = quantiser_of(g, r->quantise, &r->to, x);
     return x == KERB_NO_VALUE ? x : quantiser_of(g, r->dequantise, &r->from, x);
 }
